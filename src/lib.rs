@@ -1,0 +1,1 @@
+//! Vestibule: a standalone OpenID Connect / OAuth 2 identity provider.
