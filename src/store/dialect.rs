@@ -1,0 +1,35 @@
+//! The only file that may write a query twice: what the two databases say differently.
+
+use diesel::prelude::*;
+
+use super::schema::users;
+use super::{Conn, StoreError, Tx};
+use crate::kernel::UserId;
+
+/// How a user's row is locked until the transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Against writers of gate facts: for the mint. Several may hold it at once.
+    Share,
+    /// Against everybody: for whoever is going to write the row.
+    Update,
+}
+
+/// Locks a user's row; answers whether it exists.
+///
+/// On SQLite a write transaction is alone already (`BEGIN IMMEDIATE`), so this is a look at the row.
+///
+/// # Errors
+/// The database fails, or the lock is not to be had within a second.
+pub fn lock_user(tx: &mut Tx<'_>, id: &UserId, lock: Lock) -> Result<bool, StoreError> {
+    if !tx.writable() {
+        return Err(StoreError::ReadOnly);
+    }
+    let row = users::table.filter(users::id.eq(id)).select(users::id);
+    let found: Option<UserId> = match (tx.conn(), lock) {
+        (Conn::Sqlite(c), _) => row.first(c).optional()?,
+        (Conn::Postgres(c), Lock::Share) => row.for_share().first(c).optional()?,
+        (Conn::Postgres(c), Lock::Update) => row.for_update().first(c).optional()?,
+    };
+    Ok(found.is_some())
+}

@@ -1,0 +1,155 @@
+//! The store: SQL on SQLite or PostgreSQL behind plain synchronous closures.
+//!
+//! [`Store::read`] and [`Store::tx`] run a closure to its end on the calling (blocking) thread, so a dropped
+//! request never leaves half a transaction. Async callers go through [`Store::run`].
+//!
+//! Invariant: `Err` out of a closure means that the infrastructure failed, and rolls back; a refusal of the
+//! protocol is an `Ok` value and commits what it must.
+
+mod conn;
+pub mod dialect;
+mod error;
+mod migrations;
+mod postgres;
+pub mod schema;
+mod sqlite;
+mod tx;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use conn::Conn;
+pub(crate) use conn::db;
+pub use error::{StoreError, corrupt};
+pub use postgres::PostgresOptions;
+pub use tx::Tx;
+
+use crate::kernel::Clock;
+
+/// How long a request waits for a turn at the database before it is answered 503 (reliability H015).
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where the data lies.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// A SQLite file.
+    Sqlite(std::path::PathBuf),
+    /// A PostgreSQL server.
+    Postgres(PostgresOptions),
+}
+
+/// A handle on the database; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    backend: Backend,
+    clock: Clock,
+    turns: tokio::sync::Semaphore,
+}
+
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to this version.
+    ///
+    /// # Errors
+    /// The file or server cannot be reached, is newer than this binary, or refuses a migration.
+    pub fn open(location: &Location, clock: Clock, pool: usize) -> Result<Self, StoreError> {
+        let (backend, turns) = match location {
+            Location::Sqlite(path) => (Backend::Sqlite(sqlite::Sqlite::open(path)?), 64),
+            Location::Postgres(options) => (Backend::Postgres(postgres::Postgres::open(options, pool)?), pool),
+        };
+        let store = Self { inner: Arc::new(Inner { backend, clock, turns: tokio::sync::Semaphore::new(turns) }) };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// Runs a closure in a read transaction: one snapshot, nothing written.
+    ///
+    /// # Errors
+    /// Whatever the closure answers, and a failing database.
+    pub fn read<R, E>(&self, f: impl for<'tx> FnOnce(&mut Tx<'tx>) -> Result<R, E>) -> Result<R, E>
+    where
+        E: From<StoreError>,
+    {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(&self.inner.clock, f),
+            Backend::Postgres(postgres) => postgres.transaction(&self.inner.clock, false, f),
+        }
+    }
+
+    /// Runs a closure in a write transaction and returns once it is durable.
+    ///
+    /// # Errors
+    /// Whatever the closure answers (rolled back), and a failing database.
+    pub fn tx<R, E>(&self, f: impl for<'tx> FnOnce(&mut Tx<'tx>) -> Result<R, E>) -> Result<R, E>
+    where
+        E: From<StoreError>,
+    {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(&self.inner.clock, f),
+            Backend::Postgres(postgres) => postgres.transaction(&self.inner.clock, true, f),
+        }
+    }
+
+    /// Runs blocking work that uses the store on a blocking thread.
+    ///
+    /// The work runs to its end even where the caller goes away.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when no turn was free within two seconds, and whatever the work answers.
+    pub async fn run<R, E>(&self, f: impl FnOnce(&Self) -> Result<R, E> + Send + 'static) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let store = self.clone();
+        let waited = tokio::time::timeout(ACQUIRE_TIMEOUT, self.inner.turns.acquire()).await;
+        let permit = match waited {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) | Err(_) => return Err(StoreError::Busy.into()),
+        };
+        // The turn belongs to the work, not to the request that may go away: forget it here, give it back there.
+        permit.forget();
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = Turn(&store.inner.turns);
+            f(&store)
+        });
+        done.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+    }
+
+    /// The clock that transactions of this store go by.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// `"sqlite"` or `"postgres"`.
+    pub fn kind(&self) -> &'static str {
+        match &self.inner.backend {
+            Backend::Sqlite(_) => "sqlite",
+            Backend::Postgres(_) => "postgres",
+        }
+    }
+
+    fn migrate(&self) -> Result<(), StoreError> {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => sqlite.exclusive(migrations::sqlite),
+            Backend::Postgres(postgres) => postgres.exclusive(migrations::postgres),
+        }
+    }
+}
+
+/// A turn at the database that is given back when the work is done, even if it panics.
+struct Turn<'a>(&'a tokio::sync::Semaphore);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
+}
