@@ -1,7 +1,10 @@
 //! Vestibule: a standalone OpenID Connect / OAuth 2 identity provider.
+pub mod action;
+pub mod client;
 pub mod kernel;
-pub mod store;
 pub mod realm;
 pub mod role;
 pub mod scope;
-pub mod client;
+pub mod session;
+pub mod store;
+pub mod user;

@@ -113,17 +113,28 @@ impl Default for ClientSettings {
 impl Client {
     /// An attribute that is `true` only when it says `"true"`.
     pub fn flag(&self, attribute: &str) -> bool {
-        self.settings.attributes.get(attribute).is_some_and(|text| text == "true")
+        self.settings
+            .attributes
+            .get(attribute)
+            .is_some_and(|text| text == "true")
     }
 
     /// An attribute's text, absent when empty.
     pub fn attribute(&self, attribute: &str) -> Option<&str> {
-        self.settings.attributes.get(attribute).map(String::as_str).filter(|text| !text.is_empty())
+        self.settings
+            .attributes
+            .get(attribute)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// The name that people see.
     pub fn display_name(&self) -> &str {
-        self.settings.name.as_deref().filter(|name| !name.is_empty() && !name.starts_with("${")).unwrap_or(&self.client_id)
+        self.settings
+            .name
+            .as_deref()
+            .filter(|name| !name.is_empty() && !name.starts_with("${"))
+            .unwrap_or(&self.client_id)
     }
 
     /// Whether refresh tokens rotate: always for public clients (standards S013), else where the client asks for it.
@@ -139,12 +150,18 @@ impl Client {
 
     /// Lifetime of access tokens where the client has one of its own, in seconds.
     pub fn access_token_lifespan(&self) -> Option<i64> {
-        self.attribute("access.token.lifespan").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0)
+        self.attribute("access.token.lifespan")
+            .and_then(|text| text.parse().ok())
+            .filter(|seconds| *seconds > 0)
     }
 
     /// Where the application lives, as an absolute URL.
     pub fn home(&self, public_url: &str) -> Option<String> {
-        let base = self.settings.base_url.as_deref().filter(|url| !url.is_empty())?;
+        let base = self
+            .settings
+            .base_url
+            .as_deref()
+            .filter(|url| !url.is_empty())?;
         redirect::resolve(base, self.settings.root_url.as_deref(), public_url)
     }
 
@@ -153,7 +170,11 @@ impl Client {
         let mut origins = Vec::new();
         for entry in &self.settings.web_origins {
             if entry == "+" {
-                let from_redirects = self.settings.redirect_uris.iter().filter_map(|uri| redirect::origin(uri));
+                let from_redirects = self
+                    .settings
+                    .redirect_uris
+                    .iter()
+                    .filter_map(|uri| redirect::origin(uri));
                 origins.extend(from_redirects);
             } else if entry != "*" {
                 origins.push(entry.trim_end_matches('/').to_owned());

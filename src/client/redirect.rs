@@ -6,7 +6,16 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 /// Schemes that a browser would run or read locally: refused at registration and at use (threat V063).
-const FORBIDDEN_SCHEMES: [&str; 8] = ["javascript", "data", "vbscript", "blob", "file", "about", "filesystem", "ws"];
+const FORBIDDEN_SCHEMES: [&str; 8] = [
+    "javascript",
+    "data",
+    "vbscript",
+    "blob",
+    "file",
+    "about",
+    "filesystem",
+    "ws",
+];
 
 /// Why a URI cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,19 +32,36 @@ pub enum RedirectError {
 pub fn validate(uri: &str, root_url: Option<&str>, public_url: &str) -> Result<(), RedirectError> {
     let malformed = || RedirectError::Malformed(uri.to_owned());
     if uri.contains('*') || uri == "+" {
-        let scheme = uri.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        return if FORBIDDEN_SCHEMES.contains(&scheme.as_str()) { Err(malformed()) } else { Ok(()) };
+        let scheme = uri
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        return if FORBIDDEN_SCHEMES.contains(&scheme.as_str()) {
+            Err(malformed())
+        } else {
+            Ok(())
+        };
     }
     let absolute = resolve(uri, root_url, public_url).ok_or_else(malformed)?;
-    if acceptable(&absolute) { Ok(()) } else { Err(malformed()) }
+    if acceptable(&absolute) {
+        Ok(())
+    } else {
+        Err(malformed())
+    }
 }
 
 /// Whether a URI may be redirected to at all.
 fn acceptable(uri: &str) -> bool {
-    if uri.is_empty() || uri.len() > 8192 || uri.chars().any(|c| c.is_control() || c == ' ' || c == '\\') {
+    if uri.is_empty()
+        || uri.len() > 8192
+        || uri.chars().any(|c| c.is_control() || c == ' ' || c == '\\')
+    {
         return false;
     }
-    let Ok(parsed) = Url::parse(uri) else { return false };
+    let Ok(parsed) = Url::parse(uri) else {
+        return false;
+    };
     let web = matches!(parsed.scheme(), "http" | "https");
     !FORBIDDEN_SCHEMES.contains(&parsed.scheme())
         && parsed.fragment().is_none()
@@ -46,7 +72,12 @@ fn acceptable(uri: &str) -> bool {
 }
 
 /// Whether `requested` is one of the registered URIs.
-pub fn matches(registered: &[String], requested: &str, root_url: Option<&str>, public_url: &str) -> bool {
+pub fn matches(
+    registered: &[String],
+    requested: &str,
+    root_url: Option<&str>,
+    public_url: &str,
+) -> bool {
     acceptable(requested)
         && registered
             .iter()
@@ -57,22 +88,29 @@ pub fn matches(registered: &[String], requested: &str, root_url: Option<&str>, p
 
 /// Whether both are `http` to the same literal loopback address and equal but for the port.
 fn differs_in_loopback_port_only(registered: &str, requested: &str) -> bool {
-    let (Some(one), Some(two)) = (split_loopback(registered), split_loopback(requested)) else { return false };
+    let (Some(one), Some(two)) = (split_loopback(registered), split_loopback(requested)) else {
+        return false;
+    };
     one == two
 }
 
 /// `http://127.0.0.1:PORT/rest` as (`127.0.0.1`, `/rest`), compared as text so that nothing is normalised away.
 fn split_loopback(uri: &str) -> Option<(&str, &str)> {
     let rest = uri.strip_prefix("http://")?;
-    let host = ["127.0.0.1", "[::1]"].into_iter().find(|host| rest.starts_with(host))?;
+    let host = ["127.0.0.1", "[::1]"]
+        .into_iter()
+        .find(|host| rest.starts_with(host))?;
     let after = rest.get(host.len()..)?;
     let (port, path) = match after.strip_prefix(':') {
         Some(tail) => tail.split_at(tail.find(['/', '?']).unwrap_or(tail.len())),
         None => ("", after),
     };
-    let numeric = port.chars().all(|c| c.is_ascii_digit()) && port.len() <= 5 && port.parse::<u16>().is_ok() | port.is_empty();
+    let numeric = port.chars().all(|c| c.is_ascii_digit())
+        && port.len() <= 5
+        && port.parse::<u16>().is_ok() | port.is_empty();
     let ends_host = path.is_empty() || path.starts_with(['/', '?']);
-    (numeric && ends_host && (after.is_empty() || after.starts_with([':', '/', '?']))).then_some((host, path))
+    (numeric && ends_host && (after.is_empty() || after.starts_with([':', '/', '?'])))
+        .then_some((host, path))
 }
 
 /// A registered entry as an absolute URI: relative ones hang below the client's root URL.
@@ -104,7 +142,9 @@ pub fn origin(uri: &str) -> Option<String> {
 
 /// Whether the URI leads to this very machine or to an app's own scheme, where another program can be listening.
 pub fn is_native(uri: &str) -> bool {
-    let Ok(parsed) = Url::parse(uri) else { return false };
+    let Ok(parsed) = Url::parse(uri) else {
+        return false;
+    };
     match parsed.host() {
         Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
         Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
@@ -125,7 +165,10 @@ mod tests {
     #[test]
     fn only_the_registered_bytes_match() {
         assert!(accepted("https://app.example/cb", "https://app.example/cb"));
-        assert!(accepted("https://app.example/cb?a=b", "https://app.example/cb?a=b"));
+        assert!(accepted(
+            "https://app.example/cb?a=b",
+            "https://app.example/cb?a=b"
+        ));
         assert!(accepted("com.example.app:/cb", "com.example.app:/cb"));
         for other in [
             "https://app.example/cb/",
@@ -183,7 +226,13 @@ mod tests {
 
     #[test]
     fn dangerous_schemes_can_be_neither_registered_nor_used() {
-        for uri in ["JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "blob:https://x/1", "file:///etc/passwd"] {
+        for uri in [
+            "JaVaScRiPt:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "blob:https://x/1",
+            "file:///etc/passwd",
+        ] {
             assert!(validate(uri, None, PUBLIC).is_err(), "{uri}");
             assert!(!accepted(uri, uri), "{uri}");
         }
@@ -194,8 +243,18 @@ mod tests {
     #[test]
     fn relative_entries_hang_below_the_root_url() {
         let entry = ["/cb".to_owned()];
-        assert!(matches(&entry, "https://app.example/cb", Some("https://app.example/"), PUBLIC));
-        assert!(matches(&entry, "https://id.example/cb", Some("${authBaseUrl}"), PUBLIC));
+        assert!(matches(
+            &entry,
+            "https://app.example/cb",
+            Some("https://app.example/"),
+            PUBLIC
+        ));
+        assert!(matches(
+            &entry,
+            "https://id.example/cb",
+            Some("${authBaseUrl}"),
+            PUBLIC
+        ));
         assert!(!matches(&entry, "https://evil.example/cb", None, PUBLIC));
     }
 }

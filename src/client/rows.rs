@@ -20,13 +20,17 @@ struct ClientRow {
 }
 
 fn complete(tx: &mut Tx<'_>, row: ClientRow) -> Result<Client, StoreError> {
-    let settings: ClientSettings =
-        serde_json::from_str(&row.settings).map_err(|cause| corrupt("clients", "settings", &row.id, cause))?;
+    let settings: ClientSettings = serde_json::from_str(&row.settings)
+        .map_err(|cause| corrupt("clients", "settings", &row.id, cause))?;
     let assigned: Vec<(ClientScopeId, bool)> = db!(tx, |c| client_scope_assignments::table
         .filter(client_scope_assignments::client_uuid.eq(&row.id))
-        .select((client_scope_assignments::client_scope_id, client_scope_assignments::optional))
+        .select((
+            client_scope_assignments::client_scope_id,
+            client_scope_assignments::optional
+        ))
         .load(c))?;
-    let (optional, default): (Vec<_>, Vec<_>) = assigned.into_iter().partition(|(_, optional)| *optional);
+    let (optional, default): (Vec<_>, Vec<_>) =
+        assigned.into_iter().partition(|(_, optional)| *optional);
     let mappers = scope::rows::mappers_of_client(tx, &row.id)?;
     Ok(Client {
         id: row.id,
@@ -45,7 +49,11 @@ fn complete(tx: &mut Tx<'_>, row: ClientRow) -> Result<Client, StoreError> {
 ///
 /// # Errors
 /// The database fails.
-pub fn by_client_id(tx: &mut Tx<'_>, realm: &RealmId, client_id: &str) -> Result<Option<Client>, StoreError> {
+pub fn by_client_id(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    client_id: &str,
+) -> Result<Option<Client>, StoreError> {
     let row: Option<ClientRow> = db!(tx, |c| clients::table
         .filter(clients::realm_id.eq(realm))
         .filter(clients::client_id.eq(client_id))
@@ -59,7 +67,11 @@ pub fn by_client_id(tx: &mut Tx<'_>, realm: &RealmId, client_id: &str) -> Result
 ///
 /// # Errors
 /// The database fails.
-pub fn by_id(tx: &mut Tx<'_>, realm: &RealmId, id: &ClientUuid) -> Result<Option<Client>, StoreError> {
+pub fn by_id(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    id: &ClientUuid,
+) -> Result<Option<Client>, StoreError> {
     let row: Option<ClientRow> = db!(tx, |c| clients::table
         .filter(clients::realm_id.eq(realm))
         .filter(clients::id.eq(id))
@@ -135,7 +147,8 @@ pub fn insert(
 }
 
 fn json(client: &Client) -> Result<String, StoreError> {
-    serde_json::to_string(&client.settings).map_err(|cause| corrupt("clients", "settings", &client.id, cause))
+    serde_json::to_string(&client.settings)
+        .map_err(|cause| corrupt("clients", "settings", &client.id, cause))
 }
 
 /// Stores a changed client; its secret stays.
@@ -144,13 +157,15 @@ fn json(client: &Client) -> Result<String, StoreError> {
 /// The database fails; a taken `client_id` is a unique violation.
 pub fn update(tx: &mut Tx<'_>, client: &Client) -> Result<(), StoreError> {
     let settings = json(client)?;
-    db!(tx, |c| diesel::update(clients::table.filter(clients::id.eq(&client.id)))
-        .set((
-            clients::client_id.eq(&client.client_id),
-            clients::enabled.eq(client.enabled),
-            clients::settings.eq(&settings),
-        ))
-        .execute(c))?;
+    db!(tx, |c| diesel::update(
+        clients::table.filter(clients::id.eq(&client.id))
+    )
+    .set((
+        clients::client_id.eq(&client.client_id),
+        clients::enabled.eq(client.enabled),
+        clients::settings.eq(&settings),
+    ))
+    .execute(c))?;
     Ok(())
 }
 
@@ -160,7 +175,8 @@ pub fn update(tx: &mut Tx<'_>, client: &Client) -> Result<(), StoreError> {
 /// The database fails.
 pub fn set_scopes(tx: &mut Tx<'_>, client: &Client) -> Result<(), StoreError> {
     db!(tx, |c| diesel::delete(
-        client_scope_assignments::table.filter(client_scope_assignments::client_uuid.eq(&client.id))
+        client_scope_assignments::table
+            .filter(client_scope_assignments::client_uuid.eq(&client.id))
     )
     .execute(c))?;
     let assigned = client
@@ -185,13 +201,19 @@ pub fn set_scopes(tx: &mut Tx<'_>, client: &Client) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// The database fails.
-pub fn set_secret(tx: &mut Tx<'_>, id: &ClientUuid, secret: Option<&StoredSecret>) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::update(clients::table.filter(clients::id.eq(id)))
-        .set((
-            clients::secret_sealed.eq(secret.map(|secret| &secret.sealed)),
-            clients::secret_digest.eq(secret.map(|secret| &secret.digest)),
-        ))
-        .execute(c))?;
+pub fn set_secret(
+    tx: &mut Tx<'_>,
+    id: &ClientUuid,
+    secret: Option<&StoredSecret>,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        clients::table.filter(clients::id.eq(id))
+    )
+    .set((
+        clients::secret_sealed.eq(secret.map(|secret| &secret.sealed)),
+        clients::secret_digest.eq(secret.map(|secret| &secret.digest)),
+    ))
+    .execute(c))?;
     Ok(())
 }
 
@@ -213,6 +235,9 @@ pub fn sealed_secret(tx: &mut Tx<'_>, id: &ClientUuid) -> Result<Option<Vec<u8>>
 /// # Errors
 /// The database fails.
 pub fn delete(tx: &mut Tx<'_>, id: &ClientUuid) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::delete(clients::table.filter(clients::id.eq(id))).execute(c))?;
+    db!(tx, |c| diesel::delete(
+        clients::table.filter(clients::id.eq(id))
+    )
+    .execute(c))?;
     Ok(())
 }

@@ -16,7 +16,10 @@ impl Entropy {
     ///
     /// The generator cannot run dry after start; should the system refuse it, the process ends rather than
     /// go on with guessable secrets.
-    #[expect(clippy::disallowed_methods, reason = "the one place that may ask for random bytes")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that may ask for random bytes"
+    )]
     pub fn fill(&self, out: &mut [u8]) {
         if aws_lc_rs::rand::fill(out).is_err() {
             tracing::error!("the system's random generator failed; ending the process");
@@ -44,7 +47,9 @@ impl Entropy {
     /// A UUIDv7 (RFC 9562 section 5.7) for `now`: ids sort by creation and are never reused.
     pub fn uuid(&self, now: Timestamp) -> String {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes::<10>()).into_uuid().to_string()
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes::<10>())
+            .into_uuid()
+            .to_string()
     }
 
     /// A random UUIDv4: for values that must not tell when they were made (`jti`, `auth_epoch`).

@@ -10,5 +10,5 @@ pub mod seal;
 
 pub use clock::{Clock, Timestamp};
 pub use entropy::{Entropy, sha256, sha256_base64};
-pub use id::{ClientScopeId, ClientUuid, CredentialId, RealmId, RoleId, SessionId, UserId};
 pub(crate) use id::text_newtype;
+pub use id::{ClientScopeId, ClientUuid, CredentialId, RealmId, RoleId, SessionId, UserId};

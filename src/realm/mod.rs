@@ -123,7 +123,10 @@ impl RealmSettings {
 
     /// A lifetime among the attributes, in seconds.
     pub fn seconds(&self, attribute: &str, default: i64) -> i64 {
-        self.attributes.get(attribute).and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+        self.attributes
+            .get(attribute)
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(default)
     }
 }
 
@@ -142,7 +145,11 @@ const REMEMBER_ME: i64 = 30 * 24 * 3600;
 impl Realm {
     /// The name that people see.
     pub fn display_name(&self) -> &str {
-        self.settings.display_name.as_deref().filter(|name| !name.trim().is_empty()).unwrap_or(&self.name)
+        self.settings
+            .display_name
+            .as_deref()
+            .filter(|name| !name.trim().is_empty())
+            .unwrap_or(&self.name)
     }
 
     /// The issuer's path below the public URL.
@@ -160,20 +167,29 @@ impl Realm {
                 max: or_default(settings.sso_session_max_lifespan_remember_me),
             }
         } else {
-            SessionLifespan { idle: settings.sso_session_idle_timeout, max: settings.sso_session_max_lifespan }
+            SessionLifespan {
+                idle: settings.sso_session_idle_timeout,
+                max: settings.sso_session_max_lifespan,
+            }
         }
     }
 
     /// Seconds that a temporary password lives; `None` means for ever (attribute `temporaryPasswordLifespan`, 0).
     pub fn temporary_password_lifespan(&self) -> Option<i64> {
-        let seconds = self.settings.seconds("temporaryPasswordLifespan", 14 * 24 * 3600);
+        let seconds = self
+            .settings
+            .seconds("temporaryPasswordLifespan", 14 * 24 * 3600);
         (seconds > 0).then_some(seconds)
     }
 
     /// Eight characters that stand for the realm in the names of cookies, whatever it is called today.
     pub fn cookie_tag(&self) -> String {
         let digest = crate::kernel::sha256_base64(self.id.as_str().as_bytes());
-        digest.chars().filter(char::is_ascii_alphanumeric).take(8).collect()
+        digest
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(8)
+            .collect()
     }
 }
 
@@ -182,5 +198,7 @@ pub fn valid_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 255
         && !matches!(name, "." | "..")
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

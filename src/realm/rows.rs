@@ -25,8 +25,8 @@ impl TryFrom<RealmRow> for Realm {
     type Error = StoreError;
 
     fn try_from(row: RealmRow) -> Result<Self, StoreError> {
-        let settings: RealmSettings =
-            serde_json::from_str(&row.settings).map_err(|cause| corrupt("realms", "settings", &row.id, cause))?;
+        let settings: RealmSettings = serde_json::from_str(&row.settings)
+            .map_err(|cause| corrupt("realms", "settings", &row.id, cause))?;
         Ok(Self {
             id: row.id,
             name: row.name,
@@ -39,7 +39,8 @@ impl TryFrom<RealmRow> for Realm {
 }
 
 fn settings_json(realm: &Realm) -> Result<String, StoreError> {
-    serde_json::to_string(&realm.settings).map_err(|cause| corrupt("realms", "settings", &realm.id, cause))
+    serde_json::to_string(&realm.settings)
+        .map_err(|cause| corrupt("realms", "settings", &realm.id, cause))
 }
 
 /// The realm of that name.
@@ -47,8 +48,11 @@ fn settings_json(realm: &Realm) -> Result<String, StoreError> {
 /// # Errors
 /// The database fails.
 pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Realm>, StoreError> {
-    let row: Option<RealmRow> =
-        db!(tx, |c| realms::table.filter(realms::name.eq(name)).select(RealmRow::as_select()).first(c).optional())?;
+    let row: Option<RealmRow> = db!(tx, |c| realms::table
+        .filter(realms::name.eq(name))
+        .select(RealmRow::as_select())
+        .first(c)
+        .optional())?;
     row.map(Realm::try_from).transpose()
 }
 
@@ -57,8 +61,10 @@ pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Realm>, StoreError>
 /// # Errors
 /// The database fails.
 pub fn all(tx: &mut Tx<'_>) -> Result<Vec<Realm>, StoreError> {
-    let rows: Vec<RealmRow> =
-        db!(tx, |c| realms::table.order(realms::name).select(RealmRow::as_select()).load(c))?;
+    let rows: Vec<RealmRow> = db!(tx, |c| realms::table
+        .order(realms::name)
+        .select(RealmRow::as_select())
+        .load(c))?;
     rows.into_iter().map(Realm::try_from).collect()
 }
 
@@ -79,7 +85,9 @@ pub fn version(tx: &mut Tx<'_>, name: &str) -> Result<Option<(RealmId, i64)>, St
 /// # Errors
 /// The database fails.
 pub fn versions(tx: &mut Tx<'_>) -> Result<Vec<(String, RealmId, i64)>, StoreError> {
-    db!(tx, |c| realms::table.select((realms::name, realms::id, realms::version)).load(c))
+    db!(tx, |c| realms::table
+        .select((realms::name, realms::id, realms::version))
+        .load(c))
 }
 
 /// Stores a new realm. `Ok(false)` when the name is taken.
@@ -111,16 +119,18 @@ pub fn insert(tx: &mut Tx<'_>, realm: &Realm, now: Timestamp) -> Result<bool, St
 /// The database fails; a taken name is a unique violation.
 pub fn update(tx: &mut Tx<'_>, realm: &Realm) -> Result<(), StoreError> {
     let settings = settings_json(realm)?;
-    db!(tx, |c| diesel::update(realms::table.filter(realms::id.eq(&realm.id)))
-        .set((
-            realms::name.eq(&realm.name),
-            realms::enabled.eq(realm.enabled),
-            realms::verify_email.eq(realm.settings.verify_email),
-            realms::not_before.eq(realm.not_before),
-            realms::settings.eq(&settings),
-            realms::version.eq(realms::version + 1),
-        ))
-        .execute(c))?;
+    db!(tx, |c| diesel::update(
+        realms::table.filter(realms::id.eq(&realm.id))
+    )
+    .set((
+        realms::name.eq(&realm.name),
+        realms::enabled.eq(realm.enabled),
+        realms::verify_email.eq(realm.settings.verify_email),
+        realms::not_before.eq(realm.not_before),
+        realms::settings.eq(&settings),
+        realms::version.eq(realms::version + 1),
+    ))
+    .execute(c))?;
     Ok(())
 }
 
@@ -129,9 +139,11 @@ pub fn update(tx: &mut Tx<'_>, realm: &Realm) -> Result<(), StoreError> {
 /// # Errors
 /// The database fails.
 pub fn touch(tx: &mut Tx<'_>, realm: &RealmId) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::update(realms::table.filter(realms::id.eq(realm)))
-        .set(realms::version.eq(realms::version + 1))
-        .execute(c))?;
+    db!(tx, |c| diesel::update(
+        realms::table.filter(realms::id.eq(realm))
+    )
+    .set(realms::version.eq(realms::version + 1))
+    .execute(c))?;
     Ok(())
 }
 
@@ -140,7 +152,10 @@ pub fn touch(tx: &mut Tx<'_>, realm: &RealmId) -> Result<(), StoreError> {
 /// # Errors
 /// The database fails.
 pub fn delete(tx: &mut Tx<'_>, realm: &RealmId) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::delete(realms::table.filter(realms::id.eq(realm))).execute(c))?;
+    db!(tx, |c| diesel::delete(
+        realms::table.filter(realms::id.eq(realm))
+    )
+    .execute(c))?;
     Ok(())
 }
 
@@ -160,10 +175,16 @@ struct ActionRow {
 ///
 /// # Errors
 /// The database fails.
-pub fn required_actions(tx: &mut Tx<'_>, realm: &RealmId) -> Result<Vec<RequiredActionConfig>, StoreError> {
+pub fn required_actions(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+) -> Result<Vec<RequiredActionConfig>, StoreError> {
     let rows: Vec<ActionRow> = db!(tx, |c| realm_required_actions::table
         .filter(realm_required_actions::realm_id.eq(realm))
-        .order((realm_required_actions::priority, realm_required_actions::alias))
+        .order((
+            realm_required_actions::priority,
+            realm_required_actions::alias
+        ))
         .select(ActionRow::as_select())
         .load(c))?;
     rows.into_iter()
@@ -186,7 +207,11 @@ pub fn required_actions(tx: &mut Tx<'_>, realm: &RealmId) -> Result<Vec<Required
 ///
 /// # Errors
 /// The database fails.
-pub fn put_required_action(tx: &mut Tx<'_>, realm: &RealmId, action: &RequiredActionConfig) -> Result<(), StoreError> {
+pub fn put_required_action(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    action: &RequiredActionConfig,
+) -> Result<(), StoreError> {
     let row = ActionRow {
         realm_id: realm.clone(),
         alias: action.alias.clone(),
@@ -198,7 +223,10 @@ pub fn put_required_action(tx: &mut Tx<'_>, realm: &RealmId, action: &RequiredAc
     };
     db!(tx, |c| diesel::insert_into(realm_required_actions::table)
         .values(&row)
-        .on_conflict((realm_required_actions::realm_id, realm_required_actions::alias))
+        .on_conflict((
+            realm_required_actions::realm_id,
+            realm_required_actions::alias
+        ))
         .do_update()
         .set((
             realm_required_actions::name.eq(&row.name),

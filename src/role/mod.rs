@@ -35,7 +35,13 @@ impl RoleGraph {
         for (parent, child) in composites {
             children.entry(parent).or_default().push(child);
         }
-        Self { roles: roles.into_iter().map(|role| (role.id.clone(), role)).collect(), children }
+        Self {
+            roles: roles
+                .into_iter()
+                .map(|role| (role.id.clone(), role))
+                .collect(),
+            children,
+        }
     }
 
     /// The role of that id.
@@ -50,26 +56,46 @@ impl RoleGraph {
 
     /// The realm's role, or the client's, of that name.
     pub fn named(&self, client: Option<&ClientUuid>, name: &str) -> Option<&Role> {
-        self.roles.values().find(|role| role.client.as_ref() == client && role.name == name)
+        self.roles
+            .values()
+            .find(|role| role.client.as_ref() == client && role.name == name)
     }
 
     /// The roles directly inside a composite.
     pub fn children(&self, id: &RoleId) -> impl Iterator<Item = &Role> {
-        self.children.get(id).into_iter().flatten().filter_map(|child| self.roles.get(child))
+        self.children
+            .get(id)
+            .into_iter()
+            .flatten()
+            .filter_map(|child| self.roles.get(child))
     }
 
     /// Whether the role contains others.
     pub fn is_composite(&self, id: &RoleId) -> bool {
-        self.children.get(id).is_some_and(|children| !children.is_empty())
+        self.children
+            .get(id)
+            .is_some_and(|children| !children.is_empty())
     }
 
     /// These roles and everything inside them, each once; cycles do no harm.
-    pub fn closure<'a>(&'a self, start: impl IntoIterator<Item = &'a RoleId>) -> BTreeSet<&'a RoleId> {
+    pub fn closure<'a>(
+        &'a self,
+        start: impl IntoIterator<Item = &'a RoleId>,
+    ) -> BTreeSet<&'a RoleId> {
         let mut seen = BTreeSet::new();
-        let mut open: Vec<&RoleId> = start.into_iter().filter(|id| self.roles.contains_key(*id)).collect();
+        let mut open: Vec<&RoleId> = start
+            .into_iter()
+            .filter(|id| self.roles.contains_key(*id))
+            .collect();
         while let Some(id) = open.pop() {
             if seen.insert(id) {
-                open.extend(self.children.get(id).into_iter().flatten().filter(|child| self.roles.contains_key(*child)));
+                open.extend(
+                    self.children
+                        .get(id)
+                        .into_iter()
+                        .flatten()
+                        .filter(|child| self.roles.contains_key(*child)),
+                );
             }
         }
         seen

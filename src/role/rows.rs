@@ -24,8 +24,10 @@ struct RoleRow {
 /// # Errors
 /// The database fails.
 pub fn graph(tx: &mut Tx<'_>, realm: &RealmId) -> Result<RoleGraph, StoreError> {
-    let rows: Vec<RoleRow> =
-        db!(tx, |c| roles::table.filter(roles::realm_id.eq(realm)).select(RoleRow::as_select()).load(c))?;
+    let rows: Vec<RoleRow> = db!(tx, |c| roles::table
+        .filter(roles::realm_id.eq(realm))
+        .select(RoleRow::as_select())
+        .load(c))?;
     let composites: Vec<(RoleId, RoleId)> = db!(tx, |c| role_composites::table
         .inner_join(roles::table.on(roles::id.eq(role_composites::parent_id)))
         .filter(roles::realm_id.eq(realm))
@@ -34,9 +36,15 @@ pub fn graph(tx: &mut Tx<'_>, realm: &RealmId) -> Result<RoleGraph, StoreError> 
     let roles = rows
         .into_iter()
         .map(|row| {
-            let attributes =
-                serde_json::from_str(&row.attributes).map_err(|cause| corrupt("roles", "attributes", &row.id, cause))?;
-            Ok(Role { id: row.id, client: row.client_uuid, name: row.name, description: row.description, attributes })
+            let attributes = serde_json::from_str(&row.attributes)
+                .map_err(|cause| corrupt("roles", "attributes", &row.id, cause))?;
+            Ok(Role {
+                id: row.id,
+                client: row.client_uuid,
+                name: row.name,
+                description: row.description,
+                attributes,
+            })
         })
         .collect::<Result<_, StoreError>>()?;
     Ok(RoleGraph::new(roles, composites))
@@ -51,7 +59,11 @@ pub fn insert(tx: &mut Tx<'_>, realm: &RealmId, role: &Role) -> Result<bool, Sto
         id: role.id.clone(),
         realm_id: realm.clone(),
         client_uuid: role.client.clone(),
-        container_id: role.client.as_ref().map_or(realm.as_str(), ClientUuid::as_str).to_owned(),
+        container_id: role
+            .client
+            .as_ref()
+            .map_or(realm.as_str(), ClientUuid::as_str)
+            .to_owned(),
         name: role.name.clone(),
         description: role.description.clone(),
         attributes: json(role)?,
@@ -65,7 +77,8 @@ pub fn insert(tx: &mut Tx<'_>, realm: &RealmId, role: &Role) -> Result<bool, Sto
 }
 
 fn json(role: &Role) -> Result<String, StoreError> {
-    serde_json::to_string(&role.attributes).map_err(|cause| corrupt("roles", "attributes", &role.id, cause))
+    serde_json::to_string(&role.attributes)
+        .map_err(|cause| corrupt("roles", "attributes", &role.id, cause))
 }
 
 /// Stores name, description and attributes of a role.
@@ -74,13 +87,15 @@ fn json(role: &Role) -> Result<String, StoreError> {
 /// The database fails; a taken name is a unique violation.
 pub fn update(tx: &mut Tx<'_>, role: &Role) -> Result<(), StoreError> {
     let attributes = json(role)?;
-    db!(tx, |c| diesel::update(roles::table.filter(roles::id.eq(&role.id)))
-        .set((
-            roles::name.eq(&role.name),
-            roles::description.eq(&role.description),
-            roles::attributes.eq(&attributes),
-        ))
-        .execute(c))?;
+    db!(tx, |c| diesel::update(
+        roles::table.filter(roles::id.eq(&role.id))
+    )
+    .set((
+        roles::name.eq(&role.name),
+        roles::description.eq(&role.description),
+        roles::attributes.eq(&attributes),
+    ))
+    .execute(c))?;
     Ok(())
 }
 
@@ -89,7 +104,10 @@ pub fn update(tx: &mut Tx<'_>, role: &Role) -> Result<(), StoreError> {
 /// # Errors
 /// The database fails.
 pub fn delete(tx: &mut Tx<'_>, id: &RoleId) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::delete(roles::table.filter(roles::id.eq(id))).execute(c))?;
+    db!(tx, |c| diesel::delete(
+        roles::table.filter(roles::id.eq(id))
+    )
+    .execute(c))?;
     Ok(())
 }
 
@@ -99,7 +117,10 @@ pub fn delete(tx: &mut Tx<'_>, id: &RoleId) -> Result<(), StoreError> {
 /// The database fails.
 pub fn add_composite(tx: &mut Tx<'_>, parent: &RoleId, child: &RoleId) -> Result<(), StoreError> {
     db!(tx, |c| diesel::insert_into(role_composites::table)
-        .values((role_composites::parent_id.eq(parent), role_composites::child_id.eq(child)))
+        .values((
+            role_composites::parent_id.eq(parent),
+            role_composites::child_id.eq(child)
+        ))
         .on_conflict_do_nothing()
         .execute(c))?;
     Ok(())
@@ -109,7 +130,11 @@ pub fn add_composite(tx: &mut Tx<'_>, parent: &RoleId, child: &RoleId) -> Result
 ///
 /// # Errors
 /// The database fails.
-pub fn remove_composite(tx: &mut Tx<'_>, parent: &RoleId, child: &RoleId) -> Result<(), StoreError> {
+pub fn remove_composite(
+    tx: &mut Tx<'_>,
+    parent: &RoleId,
+    child: &RoleId,
+) -> Result<(), StoreError> {
     db!(tx, |c| diesel::delete(
         role_composites::table
             .filter(role_composites::parent_id.eq(parent))
@@ -124,7 +149,10 @@ pub fn remove_composite(tx: &mut Tx<'_>, parent: &RoleId, child: &RoleId) -> Res
 /// # Errors
 /// The database fails.
 pub fn of_user(tx: &mut Tx<'_>, user: &UserId) -> Result<Vec<RoleId>, StoreError> {
-    db!(tx, |c| user_roles::table.filter(user_roles::user_id.eq(user)).select(user_roles::role_id).load(c))
+    db!(tx, |c| user_roles::table
+        .filter(user_roles::user_id.eq(user))
+        .select(user_roles::role_id)
+        .load(c))
 }
 
 /// The users to whom a role is mapped directly.
@@ -157,7 +185,9 @@ pub fn assign(tx: &mut Tx<'_>, user: &UserId, role: &RoleId) -> Result<(), Store
 /// The database fails.
 pub fn unassign(tx: &mut Tx<'_>, user: &UserId, role: &RoleId) -> Result<(), StoreError> {
     db!(tx, |c| diesel::delete(
-        user_roles::table.filter(user_roles::user_id.eq(user)).filter(user_roles::role_id.eq(role))
+        user_roles::table
+            .filter(user_roles::user_id.eq(user))
+            .filter(user_roles::role_id.eq(role))
     )
     .execute(c))?;
     Ok(())
@@ -167,7 +197,10 @@ pub fn unassign(tx: &mut Tx<'_>, user: &UserId, role: &RoleId) -> Result<(), Sto
 ///
 /// # Errors
 /// The database fails.
-pub fn scope_mappings(tx: &mut Tx<'_>, realm: &RealmId) -> Result<Vec<(String, RoleId)>, StoreError> {
+pub fn scope_mappings(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+) -> Result<Vec<(String, RoleId)>, StoreError> {
     db!(tx, |c| scope_mappings::table
         .filter(scope_mappings::realm_id.eq(realm))
         .select((scope_mappings::owner_id, scope_mappings::role_id))
@@ -178,7 +211,12 @@ pub fn scope_mappings(tx: &mut Tx<'_>, realm: &RealmId) -> Result<Vec<(String, R
 ///
 /// # Errors
 /// The database fails.
-pub fn add_scope_mapping(tx: &mut Tx<'_>, realm: &RealmId, owner: &str, role: &RoleId) -> Result<(), StoreError> {
+pub fn add_scope_mapping(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    owner: &str,
+    role: &RoleId,
+) -> Result<(), StoreError> {
     db!(tx, |c| diesel::insert_into(scope_mappings::table)
         .values((
             scope_mappings::owner_id.eq(owner),

@@ -53,19 +53,25 @@ impl RealmDefault {
 
     /// The stored word, read.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::None, Self::Default, Self::Optional].into_iter().find(|kind| kind.as_str() == text)
+        [Self::None, Self::Default, Self::Optional]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
     }
 }
 
 impl ClientScope {
     /// Whether the word appears in the token's `scope`.
     pub fn in_token_scope(&self) -> bool {
-        self.attributes.get("include.in.token.scope").is_none_or(|text| text != "false")
+        self.attributes
+            .get("include.in.token.scope")
+            .is_none_or(|text| text != "false")
     }
 
     /// Whether people are asked about it on the consent page.
     pub fn on_consent_screen(&self) -> bool {
-        self.attributes.get("display.on.consent.screen").is_none_or(|text| text != "false")
+        self.attributes
+            .get("display.on.consent.screen")
+            .is_none_or(|text| text != "false")
     }
 }
 
@@ -95,6 +101,9 @@ impl Mapper {
 
     /// A setting's text, absent when empty.
     pub fn setting(&self, name: &str) -> Option<&str> {
-        self.config.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.config
+            .get(name)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
     }
 }

@@ -38,9 +38,15 @@ impl TryFrom<MapperRow> for Mapper {
     type Error = StoreError;
 
     fn try_from(row: MapperRow) -> Result<Self, StoreError> {
-        let config =
-            serde_json::from_str(&row.config).map_err(|cause| corrupt("protocol_mappers", "config", &row.id, cause))?;
-        Ok(Self { id: row.id, name: row.name, protocol: row.protocol, protocol_mapper: row.protocol_mapper, config })
+        let config = serde_json::from_str(&row.config)
+            .map_err(|cause| corrupt("protocol_mappers", "config", &row.id, cause))?;
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            protocol: row.protocol,
+            protocol_mapper: row.protocol_mapper,
+            config,
+        })
     }
 }
 
@@ -70,8 +76,14 @@ pub fn all(tx: &mut Tx<'_>, realm: &RealmId) -> Result<Vec<ClientScope>, StoreEr
         .map(|row| {
             let attributes = serde_json::from_str(&row.attributes)
                 .map_err(|cause| corrupt("client_scopes", "attributes", &row.id, cause))?;
-            let realm_default = RealmDefault::parse(&row.realm_default)
-                .ok_or_else(|| corrupt("client_scopes", "realm_default", &row.id, &row.realm_default))?;
+            let realm_default = RealmDefault::parse(&row.realm_default).ok_or_else(|| {
+                corrupt(
+                    "client_scopes",
+                    "realm_default",
+                    &row.id,
+                    &row.realm_default,
+                )
+            })?;
             Ok(ClientScope {
                 mappers: mappers.remove(&row.id).unwrap_or_default(),
                 id: row.id,
@@ -100,7 +112,9 @@ pub fn insert(tx: &mut Tx<'_>, realm: &RealmId, scope: &ClientScope) -> Result<(
             .map_err(|cause| corrupt("client_scopes", "attributes", &scope.id, cause))?,
         realm_default: scope.realm_default.as_str().to_owned(),
     };
-    db!(tx, |c| diesel::insert_into(client_scopes::table).values(&row).execute(c))?;
+    db!(tx, |c| diesel::insert_into(client_scopes::table)
+        .values(&row)
+        .execute(c))?;
     for mapper in &scope.mappers {
         insert_mapper(tx, realm, Some(&scope.id), None, mapper)?;
     }
@@ -138,7 +152,9 @@ fn insert_mapper(
         config: serde_json::to_string(&mapper.config)
             .map_err(|cause| corrupt("protocol_mappers", "config", &mapper.id, cause))?,
     };
-    db!(tx, |c| diesel::insert_into(protocol_mappers::table).values(&row).execute(c))?;
+    db!(tx, |c| diesel::insert_into(protocol_mappers::table)
+        .values(&row)
+        .execute(c))?;
     Ok(())
 }
 
@@ -160,6 +176,9 @@ pub fn mappers_of_client(tx: &mut Tx<'_>, client: &ClientUuid) -> Result<Vec<Map
 /// # Errors
 /// The database fails.
 pub fn delete_client_mappers(tx: &mut Tx<'_>, client: &ClientUuid) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::delete(protocol_mappers::table.filter(protocol_mappers::client_uuid.eq(client))).execute(c))?;
+    db!(tx, |c| diesel::delete(
+        protocol_mappers::table.filter(protocol_mappers::client_uuid.eq(client))
+    )
+    .execute(c))?;
     Ok(())
 }

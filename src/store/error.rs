@@ -48,12 +48,25 @@ impl StoreError {
     pub fn is_unique_violation(&self) -> bool {
         matches!(
             self,
-            Self::Query(diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, _))
+            Self::Query(diesel::result::Error::DatabaseError(
+                diesel::result::DatabaseErrorKind::UniqueViolation,
+                _
+            ))
         )
     }
 }
 
 /// A [`StoreError::Corrupt`] for one column of one row.
-pub fn corrupt(table: &'static str, column: &'static str, id: impl Display, cause: impl Display) -> StoreError {
-    StoreError::Corrupt { table, column, id: id.to_string(), cause: cause.to_string() }
+pub fn corrupt(
+    table: &'static str,
+    column: &'static str,
+    id: impl Display,
+    cause: impl Display,
+) -> StoreError {
+    StoreError::Corrupt {
+        table,
+        column,
+        id: id.to_string(),
+        cause: cause.to_string(),
+    }
 }

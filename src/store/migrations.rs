@@ -31,11 +31,14 @@ where
     DB: diesel::backend::Backend,
     EmbeddedMigrations: MigrationSource<DB>,
 {
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Schema(cause.to_string());
+    let failed =
+        |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Schema(cause.to_string());
     conn.setup().map_err(StoreError::Query)?;
     let known: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
     let applied = conn.applied_migrations().map_err(failed)?;
-    let unknown = applied.iter().find(|version| !known.iter().any(|one| one.name().version() == **version));
+    let unknown = applied
+        .iter()
+        .find(|version| !known.iter().any(|one| one.name().version() == **version));
     if let Some(version) = unknown {
         return Err(newer(version));
     }

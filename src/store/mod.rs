@@ -9,6 +9,7 @@
 mod conn;
 pub mod dialect;
 mod error;
+pub mod events;
 mod migrations;
 mod postgres;
 pub mod schema;
@@ -63,9 +64,18 @@ impl Store {
     pub fn open(location: &Location, clock: Clock, pool: usize) -> Result<Self, StoreError> {
         let (backend, turns) = match location {
             Location::Sqlite(path) => (Backend::Sqlite(sqlite::Sqlite::open(path)?), 64),
-            Location::Postgres(options) => (Backend::Postgres(postgres::Postgres::open(options, pool)?), pool),
+            Location::Postgres(options) => (
+                Backend::Postgres(postgres::Postgres::open(options, pool)?),
+                pool,
+            ),
         };
-        let store = Self { inner: Arc::new(Inner { backend, clock, turns: tokio::sync::Semaphore::new(turns) }) };
+        let store = Self {
+            inner: Arc::new(Inner {
+                backend,
+                clock,
+                turns: tokio::sync::Semaphore::new(turns),
+            }),
+        };
         store.migrate()?;
         Ok(store)
     }
@@ -104,7 +114,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Busy`] when no turn was free within two seconds, and whatever the work answers.
-    pub async fn run<R, E>(&self, f: impl FnOnce(&Self) -> Result<R, E> + Send + 'static) -> Result<R, E>
+    pub async fn run<R, E>(
+        &self,
+        f: impl FnOnce(&Self) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
     where
         R: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -121,7 +134,8 @@ impl Store {
             let _turn = Turn(&store.inner.turns);
             f(&store)
         });
-        done.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+        done.await
+            .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
     /// The clock that transactions of this store go by.

@@ -55,8 +55,9 @@ impl PostgresOptions {
             }
         }
         let rest = rest.finish().replace('+', "%20");
-        let mut config: tokio_postgres::Config =
-            format!("{base}?{rest}").parse().map_err(|cause| bad(format!("{cause}")))?;
+        let mut config: tokio_postgres::Config = format!("{base}?{rest}")
+            .parse()
+            .map_err(|cause| bad(format!("{cause}")))?;
         let local = config.get_hosts().iter().all(|host| match host {
             Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
             Host::Unix(_) => true,
@@ -67,13 +68,18 @@ impl PostgresOptions {
             None | Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
             Some("prefer") => SslMode::Prefer,
             Some(other) => {
-                return Err(bad(format!("sslmode={other} is not one of disable, prefer, require, verify-ca, verify-full")));
+                return Err(bad(format!(
+                    "sslmode={other} is not one of disable, prefer, require, verify-ca, verify-full"
+                )));
             }
         });
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(5));
         }
-        Ok(Self { config, root_certificate })
+        Ok(Self {
+            config,
+            root_certificate,
+        })
     }
 
     /// The same server and another database: for throw-away databases of tests.
@@ -86,11 +92,16 @@ impl PostgresOptions {
     fn connector(&self) -> Result<MakeRustlsConnect, StoreError> {
         let mut roots = rustls::RootCertStore::empty();
         if let Some(path) = &self.root_certificate {
-            let unreadable = |cause: String| StoreError::Connect(format!("sslrootcert {}: {cause}", path.display()));
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|cause| unreadable(cause.to_string()))?;
+            let unreadable = |cause: String| {
+                StoreError::Connect(format!("sslrootcert {}: {cause}", path.display()))
+            };
+            let certificates = CertificateDer::pem_file_iter(path)
+                .map_err(|cause| unreadable(cause.to_string()))?;
             for certificate in certificates {
                 let certificate = certificate.map_err(|cause| unreadable(cause.to_string()))?;
-                roots.add(certificate).map_err(|cause| unreadable(cause.to_string()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|cause| unreadable(cause.to_string()))?;
             }
         } else {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -150,7 +161,8 @@ impl BlockOn for OwnRuntime {
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         match &self.0 {
             Some(runtime) => runtime.block_on(future),
-            None => futures_util::FutureExt::now_or_never(future).unwrap_or_else(|| std::process::abort()),
+            None => futures_util::FutureExt::now_or_never(future)
+                .unwrap_or_else(|| std::process::abort()),
         }
     }
 
@@ -178,7 +190,12 @@ pub(super) struct Postgres {
 impl Postgres {
     pub(super) fn open(options: &PostgresOptions, keep: usize) -> Result<Self, StoreError> {
         let connector = options.connector()?;
-        let postgres = Self { options: options.clone(), connector, idle: Mutex::new(Vec::new()), keep };
+        let postgres = Self {
+            options: options.clone(),
+            connector,
+            idle: Mutex::new(Vec::new()),
+            keep,
+        };
         let first = postgres.fresh()?;
         postgres.idle.lock().push(first);
         Ok(postgres)
@@ -211,11 +228,18 @@ impl Postgres {
     where
         E: From<StoreError>,
     {
-        let begin = if writable { "BEGIN" } else { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" };
+        let begin = if writable {
+            "BEGIN"
+        } else {
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        };
         let mut conn = self.begun(begin)?;
         let result = f(&mut Tx::new(&mut conn, clock, writable));
         // A connection that cannot end its transaction is dropped with it.
-        let ended = execute(&mut conn, if result.is_ok() { "COMMIT" } else { "ROLLBACK" });
+        let ended = execute(
+            &mut conn,
+            if result.is_ok() { "COMMIT" } else { "ROLLBACK" },
+        );
         match (result, ended) {
             (Ok(value), Ok(())) => {
                 self.give_back(conn);
@@ -240,7 +264,9 @@ impl Postgres {
                 conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0;")?;
                 f(&mut conn)
             }
-            Conn::Sqlite(_) => Err(StoreError::Schema("the pool of a PostgreSQL store holds SQLite".into())),
+            Conn::Sqlite(_) => Err(StoreError::Schema(
+                "the pool of a PostgreSQL store holds SQLite".into(),
+            )),
         }
     }
 

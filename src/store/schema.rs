@@ -1,6 +1,9 @@
 //! The tables, as Diesel sees them on both databases. A test compares this with what the migrations make.
 
-#![expect(missing_docs, reason = "the columns are documented where their rows become types")]
+#![expect(
+    missing_docs,
+    reason = "the columns are documented where their rows become types"
+)]
 
 diesel::table! {
     meta (name) {

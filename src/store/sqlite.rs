@@ -62,9 +62,13 @@ impl Batch {
 
 impl Sqlite {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|cause| StoreError::Connect(format!("{} cannot be made: {cause}", folder.display())))?;
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            std::fs::create_dir_all(folder).map_err(|cause| {
+                StoreError::Connect(format!("{} cannot be made: {cause}", folder.display()))
+            })?;
         }
         private_file(path)?;
         let url = path.to_string_lossy().into_owned();
@@ -72,7 +76,10 @@ impl Sqlite {
         conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;")?;
         Ok(Self {
             url,
-            writer: Mutex::new(Writer { conn: Conn::Sqlite(conn), open: None }),
+            writer: Mutex::new(Writer {
+                conn: Conn::Sqlite(conn),
+                open: None,
+            }),
             waiting: AtomicUsize::new(0),
             readers: Mutex::new(Vec::new()),
         })
@@ -117,7 +124,10 @@ impl Sqlite {
                 Arc::new(Batch::default())
             }
         };
-        let joined = batch.joined.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let joined = batch
+            .joined
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
         let result = catch_unwind(AssertUnwindSafe(|| {
             execute(&mut writer.conn, "SAVEPOINT one")?;
             let result = f(&mut Tx::new(&mut writer.conn, clock, true));
@@ -155,7 +165,9 @@ impl Sqlite {
     ) -> Result<R, StoreError> {
         match &mut self.writer.lock().conn {
             Conn::Sqlite(conn) => f(conn),
-            Conn::Postgres(_) => Err(StoreError::Schema("the writer of a SQLite store is not SQLite".into())),
+            Conn::Postgres(_) => Err(StoreError::Schema(
+                "the writer of a SQLite store is not SQLite".into(),
+            )),
         }
     }
 }
@@ -185,5 +197,7 @@ fn private_file(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(path)
         .map(|_| ())
-        .map_err(|cause| StoreError::Connect(format!("{} cannot be opened: {cause}", path.display())))
+        .map_err(|cause| {
+            StoreError::Connect(format!("{} cannot be opened: {cause}", path.display()))
+        })
 }

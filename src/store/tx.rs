@@ -21,7 +21,12 @@ pub struct Tx<'tx> {
 
 impl<'tx> Tx<'tx> {
     pub(super) fn new(conn: &'tx mut Conn, clock: &'tx Clock, writable: bool) -> Self {
-        Self { conn, clock, writable, brand: PhantomData }
+        Self {
+            conn,
+            clock,
+            writable,
+            brand: PhantomData,
+        }
     }
 
     /// The connection, for `db!`.
@@ -49,7 +54,9 @@ impl<'tx> Tx<'tx> {
                     "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
                 ))
                 .get_result(c)?;
-                Ok(Timestamp::from_micros(micros.saturating_add(self.clock.offset_micros())))
+                Ok(Timestamp::from_micros(
+                    micros.saturating_add(self.clock.offset_micros()),
+                ))
             }
         }
     }
