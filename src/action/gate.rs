@@ -101,9 +101,9 @@ pub enum Provenance {
     Token {
         /// The session.
         session: SessionId,
-        /// The user's epoch at its issue.
-        epoch: AuthEpoch,
-        /// When it was issued.
+        /// The user's epoch at its issue; an access token goes by its session's.
+        epoch: Option<AuthEpoch>,
+        /// When it was issued, to the second.
         issued_at: Timestamp,
     },
     /// A client that authenticated itself and acts as its own service account.
@@ -224,10 +224,13 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
             epoch,
             issued_at,
         } => {
-            if *issued_at < user.not_before || *issued_at < realm_not_before {
+            // `iat` has whole seconds; what was issued within the second of `notBefore` is told apart by the epoch.
+            if issued_at.seconds() < user.not_before.seconds()
+                || issued_at.seconds() < realm_not_before.seconds()
+            {
                 return Ok(Err(Outstanding::Stale));
             }
-            (Some(epoch), Some(session), false)
+            (epoch.as_ref(), Some(session), false)
         }
         Provenance::Service => (None, None, false),
     };

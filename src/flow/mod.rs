@@ -1,0 +1,119 @@
+//! A parked authorization request and how far its person has come.
+//!
+//! The state is here, on the server. The browser holds one random id in a cookie, which names the browser; the
+//! form carries a one-hop token, which names the flow and its step. Twenty flows of one browser live side by side.
+
+pub mod rows;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::seal::Keyring;
+use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId};
+use crate::user::AuthEpoch;
+
+/// A validated authorization request (OpenID Connect Core 3.1.2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// Where the answer goes: compared with the registered ones before anything else.
+    pub redirect_uri: String,
+    /// The words of the scope.
+    pub scope: String,
+    /// Echoed byte by byte.
+    pub state: Option<String>,
+    /// Echoed in the ID token.
+    pub nonce: Option<String>,
+    /// PKCE, method S256 (RFC 7636).
+    pub code_challenge: Option<String>,
+    /// How the answer travels.
+    pub response_mode: ResponseMode,
+    /// `prompt=login`: prove who you are again.
+    pub prompt_login: bool,
+    /// `prompt=consent`: be asked again.
+    pub prompt_consent: bool,
+    /// `max_age`, seconds.
+    pub max_age: Option<i64>,
+    /// A name to begin with.
+    pub login_hint: Option<String>,
+    /// The languages asked for.
+    pub ui_locales: Option<String>,
+}
+
+/// How an authorization response travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseMode {
+    /// In the query of the redirect.
+    Query,
+    /// By a form that posts itself (OAuth 2.0 Form Post Response Mode).
+    FormPost,
+}
+
+/// A proof of identity that was made in this flow.
+#[derive(Debug, Clone)]
+pub struct FlowProof {
+    /// When: the five minutes of the gate are counted from here.
+    pub at: Timestamp,
+    /// How (RFC 8176).
+    pub amr: String,
+    /// The user's epoch then.
+    pub epoch: AuthEpoch,
+}
+
+/// A parked flow.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// Its public handle, `tab_id` in URLs: worth nothing without the browser's cookie.
+    pub id: String,
+    /// The realm.
+    pub realm_id: RealmId,
+    /// The client.
+    pub client_id: ClientUuid,
+    /// The digest of the cookie of the browser it belongs to.
+    pub browser_digest: String,
+    /// What was asked for.
+    pub request: AuthorizationRequest,
+    /// Raised at each step, so that a form is good for one hop.
+    pub step: i64,
+    /// Who the person is, once proved or taken from a session.
+    pub user_id: Option<UserId>,
+    /// The proof made in this flow.
+    pub proof: Option<FlowProof>,
+    /// Whether the person asked to be remembered.
+    pub remember_me: bool,
+    /// The session the flow has come to.
+    pub session_id: Option<SessionId>,
+    /// Whether the person said yes in this flow.
+    pub consented: bool,
+    /// When its code was issued.
+    pub finished_at: Option<Timestamp>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it is forgotten.
+    pub expires_at: Timestamp,
+}
+
+impl Flow {
+    /// The one-hop token for this flow's forms: names flow and step, bound to the browser.
+    pub fn form_token(&self, keyring: &Keyring) -> String {
+        let mac = keyring.digest(
+            "flow-form",
+            format!("{}\0{}\0{}", self.id, self.step, self.browser_digest).as_bytes(),
+        );
+        format!("{}.{}.{}", self.id, self.step, hex(&mac))
+    }
+
+    /// The handle in a form's token, to find the flow by; [`Flow::accepts`] then judges it.
+    pub fn handle_of(token: &str) -> Option<&str> {
+        token.split('.').next().filter(|handle| !handle.is_empty())
+    }
+
+    /// Whether a form's token is that of this flow's present step.
+    pub fn accepts(&self, keyring: &Keyring, token: &str) -> bool {
+        let own = self.form_token(keyring);
+        aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), token.as_bytes()).is_ok()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

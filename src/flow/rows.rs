@@ -1,0 +1,147 @@
+//! Flows in SQL.
+
+use diesel::prelude::*;
+
+use super::{Flow, FlowProof};
+use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId};
+use crate::store::schema::flows;
+use crate::store::{StoreError, Tx, corrupt, db};
+use crate::user::AuthEpoch;
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = flows, treat_none_as_null = true)]
+struct FlowRow {
+    id: String,
+    realm_id: RealmId,
+    client_uuid: ClientUuid,
+    browser_digest: String,
+    request: String,
+    step: i64,
+    user_id: Option<UserId>,
+    proved_at: Option<Timestamp>,
+    proof_amr: Option<String>,
+    proof_epoch: Option<AuthEpoch>,
+    remember_me: bool,
+    session_id: Option<SessionId>,
+    consented: bool,
+    finished_at: Option<Timestamp>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl TryFrom<FlowRow> for Flow {
+    type Error = StoreError;
+
+    fn try_from(row: FlowRow) -> Result<Self, StoreError> {
+        let request = serde_json::from_str(&row.request)
+            .map_err(|cause| corrupt("flows", "request", &row.id, cause))?;
+        let proof = match (row.proved_at, row.proof_amr, row.proof_epoch) {
+            (Some(at), Some(amr), Some(epoch)) => Some(FlowProof { at, amr, epoch }),
+            (None, None, None) => None,
+            _ => return Err(corrupt("flows", "proved_at", &row.id, "half a proof")),
+        };
+        Ok(Self {
+            id: row.id,
+            realm_id: row.realm_id,
+            client_id: row.client_uuid,
+            browser_digest: row.browser_digest,
+            request,
+            step: row.step,
+            user_id: row.user_id,
+            proof,
+            remember_me: row.remember_me,
+            session_id: row.session_id,
+            consented: row.consented,
+            finished_at: row.finished_at,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        })
+    }
+}
+
+fn row(flow: &Flow) -> Result<FlowRow, StoreError> {
+    let request = serde_json::to_string(&flow.request)
+        .map_err(|cause| corrupt("flows", "request", &flow.id, cause))?;
+    Ok(FlowRow {
+        id: flow.id.clone(),
+        realm_id: flow.realm_id.clone(),
+        client_uuid: flow.client_id.clone(),
+        browser_digest: flow.browser_digest.clone(),
+        request,
+        step: flow.step,
+        user_id: flow.user_id.clone(),
+        proved_at: flow.proof.as_ref().map(|proof| proof.at),
+        proof_amr: flow.proof.as_ref().map(|proof| proof.amr.clone()),
+        proof_epoch: flow.proof.as_ref().map(|proof| proof.epoch.clone()),
+        remember_me: flow.remember_me,
+        session_id: flow.session_id.clone(),
+        consented: flow.consented,
+        finished_at: flow.finished_at,
+        created_at: flow.created_at,
+        expires_at: flow.expires_at,
+    })
+}
+
+/// Parks a new flow.
+///
+/// # Errors
+/// The database fails.
+pub fn insert(tx: &mut Tx<'_>, flow: &Flow) -> Result<(), StoreError> {
+    let row = row(flow)?;
+    db!(tx, |c| diesel::insert_into(flows::table)
+        .values(&row)
+        .execute(c))?;
+    Ok(())
+}
+
+/// The flow of that handle, if it belongs to this browser.
+///
+/// # Errors
+/// The database fails.
+pub fn of_browser(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    id: &str,
+    browser_digest: &str,
+) -> Result<Option<Flow>, StoreError> {
+    let row: Option<FlowRow> = db!(tx, |c| flows::table
+        .filter(flows::id.eq(id))
+        .filter(flows::realm_id.eq(realm))
+        .filter(flows::browser_digest.eq(browser_digest))
+        .select(FlowRow::as_select())
+        .first(c)
+        .optional())?;
+    row.map(Flow::try_from).transpose()
+}
+
+/// Stores a flow one step further. `false`: another tab was faster, and the row count says so.
+///
+/// # Errors
+/// The database fails.
+pub fn advance(tx: &mut Tx<'_>, flow: &mut Flow) -> Result<bool, StoreError> {
+    let before = flow.step;
+    flow.step = before.saturating_add(1);
+    let row = row(flow)?;
+    let changed = db!(tx, |c| diesel::update(
+        flows::table
+            .filter(flows::id.eq(&flow.id))
+            .filter(flows::step.eq(before))
+            .filter(flows::finished_at.is_null())
+    )
+    .set(&row)
+    .execute(c))?;
+    Ok(changed == 1)
+}
+
+/// Gives a browser another cookie: all its flows go with it.
+///
+/// # Errors
+/// The database fails.
+pub fn rebind(tx: &mut Tx<'_>, from: &str, to: &str) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        flows::table.filter(flows::browser_digest.eq(from))
+    )
+    .set(flows::browser_digest.eq(to))
+    .execute(c))?;
+    Ok(())
+}

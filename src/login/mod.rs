@@ -1,0 +1,4 @@
+//! Proofs of identity. A password is one; each further way is one more file.
+
+pub mod password;
+pub mod turnstile;

@@ -1,0 +1,246 @@
+//! The password as a proof: counted before it is looked at, verified outside any transaction, concluded in one.
+//!
+//! The caller calls [`begin`] in a transaction, lets the hasher verify (against nothing where nobody was found, at
+//! the same cost), and calls [`conclude`] in another. Used by the sign-in page and the password grant.
+
+use crate::kernel::{Entropy, Timestamp};
+use crate::realm::Realm;
+use crate::session::throttle::{self, Limit, PER_ADDRESS, PER_USER, Turn};
+use crate::store::dialect::{Lock, lock_user};
+use crate::store::events::{self, Event};
+use crate::store::{StoreError, Tx};
+use crate::user::credential::{self, StoredPassword};
+use crate::user::name::name_key;
+use crate::user::waiting::{self, ResetProof};
+use crate::user::{self, AuthEpoch, User};
+
+/// Where a try came from and through whom.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The address of the client.
+    pub ip_address: String,
+    /// The network by which tries are counted.
+    pub network: String,
+    /// The OAuth `client_id`.
+    pub client_id: String,
+}
+
+/// A try that was counted and may be verified.
+pub struct Attempt {
+    user_throttle: String,
+    address_throttle: String,
+    found: Option<Found>,
+    shut: bool,
+}
+
+struct Found {
+    user: User,
+    password: Option<StoredPassword>,
+}
+
+/// Who proved to be whom.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// The user.
+    pub user: User,
+    /// The epoch in which the password was right.
+    pub epoch: AuthEpoch,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Why a try proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Wrong, unknown, locked, or no try left: one answer for all.
+    Wrong,
+    /// Right, and the user is switched off.
+    Disabled,
+    /// Right, and a temporary password that is past its time.
+    TemporaryExpired,
+    /// Right, and dead: only a mailed link sets a new one.
+    MailboxOnly,
+}
+
+impl Attempt {
+    /// The stored hash to verify against; `None` is verified against nothing, at the same cost.
+    pub fn stored(&self) -> Option<&str> {
+        let password = self
+            .found
+            .as_ref()
+            .and_then(|found| found.password.as_ref());
+        password
+            .filter(|_| !self.shut)
+            .map(|password| password.secret.as_str())
+    }
+}
+
+/// The limit per person: ours, or the realm's where it has Keycloak's protection and is stricter.
+fn per_user(realm: &Realm) -> Limit {
+    let settings = &realm.settings;
+    if settings.brute_force_protected && settings.failure_factor < PER_USER.tries {
+        return Limit {
+            tries: settings.failure_factor.max(1),
+            ..PER_USER
+        };
+    }
+    PER_USER
+}
+
+/// Counts a try and finds whom it is for.
+///
+/// # Errors
+/// The database fails.
+pub fn begin(
+    tx: &mut Tx<'_>,
+    realm: &Realm,
+    login: &str,
+    origin: &Origin,
+) -> Result<Attempt, StoreError> {
+    let now = tx.now()?;
+    let by_email = realm.settings.login_with_email_allowed || !login.contains('@');
+    let user = if by_email || realm.settings.registration_email_as_username {
+        user::rows::by_login(tx, &realm.id, login)?.filter(|user| user.service_client.is_none())
+    } else {
+        user::rows::by_login(tx, &realm.id, login)?.filter(|user| {
+            user.service_client.is_none() && name_key(&user.username) == name_key(login)
+        })
+    };
+    // Both names of a person count in one place; a name of nobody counts by itself.
+    let counted = user.as_ref().map_or_else(
+        || format!("name/{}", short(&name_key(login))),
+        |user| format!("user/{}", user.id),
+    );
+    let user_throttle = format!("login/{}/{counted}", realm.id);
+    let address_throttle = format!("login-from/{}/{}", realm.id, origin.network);
+    let mut shut = false;
+    if let Turn::Shut(_) = throttle::take(tx, &user_throttle, per_user(realm), now)? {
+        shut = true;
+    }
+    if let Turn::Shut(_) = throttle::take(tx, &address_throttle, PER_ADDRESS, now)? {
+        shut = true;
+    }
+    let found = match user {
+        Some(user) => Some(Found {
+            password: credential::password(tx, &user.id)?,
+            user,
+        }),
+        None => None,
+    };
+    Ok(Attempt {
+        user_throttle,
+        address_throttle,
+        found,
+        shut,
+    })
+}
+
+fn short(key: &str) -> String {
+    crate::kernel::sha256_base64(key.as_bytes())
+}
+
+/// Judges a verified try. `rehashed` is the hash by today's parameters where the stored one is outdated.
+///
+/// # Errors
+/// The database fails.
+pub fn conclude(
+    tx: &mut Tx<'_>,
+    (realm, origin, entropy): (&Realm, &Origin, &Entropy),
+    attempt: Attempt,
+    matches: bool,
+    rehashed: Option<&str>,
+) -> Result<Result<Proved, Refusal>, StoreError> {
+    let now = tx.now()?;
+    let refuse = |tx: &mut Tx<'_>, user: Option<&User>, error: &'static str| {
+        let mut event = Event::new(&realm.id, "LOGIN_ERROR")
+            .client(&origin.client_id)
+            .from(&origin.ip_address)
+            .error(error);
+        if let Some(user) = user {
+            event = event.user(&user.id);
+        }
+        metrics::counter!("idp_login_total", "realm" => realm.name.clone(), "result" => error)
+            .increment(1);
+        events::record(tx, entropy, now, event)
+    };
+    let Some(Found {
+        user: seen,
+        password: Some(password),
+    }) = attempt.found
+    else {
+        let user = attempt.found.as_ref().map(|found| &found.user);
+        refuse(
+            tx,
+            user,
+            if user.is_some() {
+                "invalid_user_credentials"
+            } else {
+                "user_not_found"
+            },
+        )?;
+        return Ok(Err(Refusal::Wrong));
+    };
+    if attempt.shut || !matches {
+        let error = if attempt.shut {
+            "user_temporarily_disabled"
+        } else {
+            "invalid_user_credentials"
+        };
+        refuse(tx, Some(&seen), error)?;
+        if !attempt.shut && realm.settings.brute_force_protected {
+            lock_by_realm_rules(tx, realm, &seen, &attempt.user_throttle, now)?;
+        }
+        return Ok(Err(Refusal::Wrong));
+    }
+    lock_user(tx, &seen.id, Lock::Share)?;
+    let Some(user) = user::rows::in_realm(tx, &realm.id, &seen.id)? else {
+        return Ok(Err(Refusal::Wrong));
+    };
+    // The password may have been changed while it was verified.
+    let still = credential::password(tx, &user.id)?.is_some_and(|now| now.id == password.id);
+    if !still || user.locked_until.is_some_and(|until| now < until) {
+        refuse(tx, Some(&user), "user_temporarily_disabled")?;
+        return Ok(Err(Refusal::Wrong));
+    }
+    throttle::reset(tx, &attempt.user_throttle)?;
+    throttle::forgive(tx, &attempt.address_throttle)?;
+    if !user.enabled {
+        refuse(tx, Some(&user), "user_disabled")?;
+        return Ok(Err(Refusal::Disabled));
+    }
+    if password.expires_at.is_some_and(|end| end <= now) {
+        refuse(tx, Some(&user), "expired_temporary_password")?;
+        return Ok(Err(Refusal::TemporaryExpired));
+    }
+    let waiting = waiting::of_user(tx, &user.id)?;
+    if waiting
+        .iter()
+        .any(|action| action.reset_proof == ResetProof::Mailbox)
+    {
+        refuse(tx, Some(&user), "password_reset_by_mail_only")?;
+        return Ok(Err(Refusal::MailboxOnly));
+    }
+    if let Some(hash) = rehashed {
+        credential::rehash(tx, &password.id, &password.secret, hash)?;
+    }
+    Ok(Ok(Proved {
+        epoch: user.auth_epoch.clone(),
+        user,
+        at: now,
+    }))
+}
+
+/// Keycloak's rules on top: a realm that asks for them locks the user at the mint as well.
+fn lock_by_realm_rules(
+    tx: &mut Tx<'_>,
+    realm: &Realm,
+    user: &User,
+    throttle: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(until) = throttle::shut_until(tx, throttle, now)? {
+        let longest = now.plus_seconds(realm.settings.max_failure_wait_seconds.max(0));
+        user::rows::set_locked_until(tx, &user.id, Some(until.min(longest)))?;
+    }
+    Ok(())
+}

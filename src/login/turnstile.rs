@@ -1,0 +1,31 @@
+//! One try per name at a time on this node, so that tries in flight never count as wrong ones.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Doors by the hash of a name. Two names behind one door only wait for each other.
+pub struct Turnstile {
+    doors: Vec<Mutex<()>>,
+}
+
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self {
+            doors: (0..1024).map(|_| Mutex::new(())).collect(),
+        }
+    }
+}
+
+impl Turnstile {
+    /// Waits for the name's turn.
+    pub async fn enter(&self, realm: &str, name_key: &str) -> Option<MutexGuard<'_, ()>> {
+        let mut hasher = DefaultHasher::new();
+        (realm, name_key).hash(&mut hasher);
+        let index = usize::try_from(hasher.finish() % 1024).unwrap_or(0);
+        match self.doors.get(index) {
+            Some(door) => Some(door.lock().await),
+            None => None,
+        }
+    }
+}

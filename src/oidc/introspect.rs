@@ -1,0 +1,149 @@
+//! Token introspection (RFC 7662): by the client a token was issued to, or one that its `aud` names.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use super::bearer;
+use super::catalog::RealmConfig;
+use super::client_auth::{self, Presented};
+use super::context::{Peer, authorization};
+use super::engine::Engine;
+use super::error::TokenError;
+use super::form::Form;
+use super::issue::refresh;
+use super::token::form_of;
+use crate::action::gate::{Provenance, Subject, standing};
+use crate::client::Client;
+use crate::session;
+use crate::store::{StoreError, Tx};
+
+/// `POST …/protocol/openid-connect/token/introspect`.
+pub async fn post(
+    request: HttpRequest,
+    realm: web::Path<String>,
+    body: web::Bytes,
+    engine: web::Data<Engine>,
+) -> HttpResponse {
+    let form = match form_of(&request, &body) {
+        Ok(form) => form,
+        Err(error) => return error.response(),
+    };
+    let (authorization, peer) = (authorization(&request), Peer::of(&request, &engine));
+    let engine = engine.into_inner();
+    let store = engine.store.clone();
+    let realm = realm.into_inner();
+    let answer = store
+        .run(move |store| {
+            let answer = store
+                .read(|tx| introspect(tx, &engine, (&realm, authorization.as_deref()), &form))?;
+            match answer {
+                Err(TokenError::InvalidClient(by_header)) => {
+                    let client_id = form.get("client_id").unwrap_or_default();
+                    let shut = store
+                        .tx(|tx| client_auth::note_failure(tx, &realm, client_id, &peer.network))?;
+                    Ok::<_, StoreError>(Err(shut.unwrap_or(TokenError::InvalidClient(by_header))))
+                }
+                other => Ok(other),
+            }
+        })
+        .await;
+    match answer {
+        Ok(Ok(body)) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .json(body),
+        Ok(Err(error)) => error.response(),
+        Err(error) => TokenError::from(error).response(),
+    }
+}
+
+fn introspect(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (realm, authorization): (&str, Option<&str>),
+    form: &Form,
+) -> Result<Result<Value, TokenError>, StoreError> {
+    let Some(config) = engine.catalog.current(tx, realm)? else {
+        return Ok(Err(TokenError::NoRealm));
+    };
+    if !config.realm.enabled {
+        return Ok(Err(TokenError::RealmDisabled));
+    }
+    let presented = match Presented::read(authorization, form) {
+        Ok(presented) => presented,
+        Err(error) => return Ok(Err(error)),
+    };
+    let caller = match presented.authenticate(tx, &config, &engine.keyring)? {
+        Ok(caller) if !caller.settings.public_client => caller,
+        Ok(_) => return Ok(Err(TokenError::InvalidClient(false))),
+        Err(error) => return Ok(Err(error)),
+    };
+    let Some(token) = form.get("token") else {
+        return Ok(Err(TokenError::Missing("token")));
+    };
+    let inactive = json!({ "active": false });
+    if let Ok(standing) = bearer::judge(tx, &config, token)? {
+        let mut claims = standing.token.claims.clone();
+        if !concerns(&claims, &caller) {
+            return Ok(Ok(inactive));
+        }
+        claims.remove("auth_epoch");
+        claims.remove("grant_id");
+        claims.insert("username".into(), json!(standing.facts.user.username));
+        claims.insert("token_type".into(), json!("Bearer"));
+        claims.insert("active".into(), json!(true));
+        return Ok(Ok(Value::Object(claims)));
+    }
+    Ok(Ok(
+        refresh_token(tx, &config, &caller, token)?.unwrap_or(inactive)
+    ))
+}
+
+/// Whether the caller may hear about a token.
+fn concerns(claims: &Map<String, Value>, caller: &Client) -> bool {
+    let is_caller = |value: &Value| *value == caller.client_id.as_str();
+    let audience = claims.get("aud").is_some_and(|aud| match aud {
+        Value::Array(list) => list.iter().any(is_caller),
+        one => is_caller(one),
+    });
+    audience || claims.get("azp").is_some_and(is_caller)
+}
+
+fn refresh_token(
+    tx: &mut Tx<'_>,
+    config: &RealmConfig,
+    caller: &Client,
+    token: &str,
+) -> Result<Option<Value>, StoreError> {
+    let Some(stored) = refresh::find(tx, &config.realm.id, token)? else {
+        return Ok(None);
+    };
+    if stored.client_uuid != caller.id || stored.used_at.is_some() {
+        return Ok(None);
+    }
+    let now = tx.now()?;
+    let session = session::rows::by_id(tx, &stored.session_id)?;
+    let grant = session::rows::grant_id(tx, &stored.session_id, &stored.client_uuid)?;
+    if !session.is_some_and(|session| session.is_live(&config.realm, now))
+        || grant.as_ref() != Some(&stored.grant_id)
+    {
+        return Ok(None);
+    }
+    let provenance = Provenance::Token {
+        session: stored.session_id.clone(),
+        epoch: Some(stored.auth_epoch.clone()),
+        issued_at: stored.issued_at,
+    };
+    let subject = Subject {
+        realm: config.realm.id.clone(),
+        user: stored.user_id.clone(),
+        provenance,
+    };
+    Ok(standing(tx, &subject)?.ok().map(|facts| {
+        json!({
+            "exp": stored.expires_at.seconds(), "iat": stored.issued_at.seconds(), "iss": config.issuer,
+            "sub": stored.user_id, "typ": "Refresh", "azp": caller.client_id, "client_id": caller.client_id,
+            "sid": stored.session_id, "scope": stored.scope, "username": facts.user.username, "active": true,
+        })
+    }))
+}

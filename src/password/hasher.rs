@@ -1,0 +1,280 @@
+//! The bounded Argon2id pool: the only place where passwords are hashed and verified.
+//!
+//! Called by login, the gate's `UPDATE_PASSWORD`, links, imports and the admin API, always
+//! before a transaction opens. Invariants:
+//!
+//! - At most `permits` hashes run at once. The permit belongs to the blocking task, not to the
+//!   request: a client that goes away frees nothing while its hash goes on.
+//! - Memory is bounded: `permits` buffers, and one buffer more for a stored hash that asks for
+//!   more than the configured memory; such hashes run one at a time.
+//! - The queue holds two seconds of measured work (and 64 waiting in any case); whoever comes
+//!   beyond it is told [`Busy`] at once, without hashing.
+//! - An unknown user, a user without a password and an attempt that cannot be a password cost
+//!   what a wrong password costs (OWASP ASVS 5.0 section 6.3.8).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use argon2::Block;
+use metrics::{gauge, histogram};
+use tokio::sync::Semaphore;
+
+use super::Password;
+use super::hash::{Cost, PasswordHash, Salt};
+use super::memory::MemoryPool;
+use super::queue::{Busy, Queue};
+
+/// How long a buffer may lie idle before its memory is given back.
+const KEEP_IDLE_MEMORY: Duration = Duration::from_secs(30);
+/// What a new hash costs, and how many run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HasherConfig {
+    /// Memory of one hash in KiB.
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub iterations: u32,
+    /// Lanes of one hash.
+    pub parallelism: u32,
+    /// Hashes that run at once.
+    pub permits: usize,
+}
+
+impl Default for HasherConfig {
+    /// OWASP's first choice for Argon2id, one hash for each core.
+    fn default() -> HasherConfig {
+        let permits = std::thread::available_parallelism().map_or(1, usize::from);
+        HasherConfig {
+            memory_kib: 19_456,
+            iterations: 2,
+            parallelism: 1,
+            permits,
+        }
+    }
+}
+
+/// Why a [`HasherConfig`] cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HasherConfigError {
+    /// The algorithm or the caps on stored hashes do not allow the cost.
+    #[error(
+        "argon2 cannot use memory_kib={memory_kib}, iterations={iterations}, parallelism={parallelism}: \
+         at least 8 KiB a lane and 1 iteration, at most 262144 KiB, 10 iterations and 16 lanes"
+    )]
+    Cost {
+        /// The configured memory.
+        memory_kib: u32,
+        /// The configured passes.
+        iterations: u32,
+        /// The configured lanes.
+        parallelism: u32,
+    },
+    /// Nothing could ever run.
+    #[error("argon2 needs at least one permit")]
+    NoPermits,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The password is the stored one. Never so where nothing is stored.
+    pub matches: bool,
+    /// It matches, and the stored hash is weaker than one made now: hash again and store.
+    pub outdated: bool,
+}
+
+/// How busy the pool is and has been since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Hashes that run now.
+    pub in_use: usize,
+    /// The most that ever ran at once.
+    pub peak: usize,
+    /// Requests that wait for a permit now.
+    pub waiting: usize,
+    /// Hashes computed.
+    pub computed: u64,
+    /// Requests refused as [`Busy`].
+    pub shed: u64,
+}
+
+/// The pool. Clones share it.
+#[derive(Clone)]
+pub struct Hasher(Arc<Pool>);
+
+struct Pool {
+    cost: Cost,
+    dummy: PasswordHash,
+    permits: Arc<Semaphore>,
+    /// Held beside a permit by a hash that needs more than the configured memory.
+    oversize: Arc<Semaphore>,
+    memory: MemoryPool,
+    queue: Arc<Queue>,
+    in_use: AtomicUsize,
+    peak: AtomicUsize,
+    computed: AtomicU64,
+}
+
+impl Hasher {
+    /// A pool that allocates nothing yet.
+    pub fn new(config: HasherConfig) -> Result<Hasher, HasherConfigError> {
+        let HasherConfig {
+            memory_kib,
+            iterations,
+            parallelism,
+            permits,
+        } = config;
+        let cost = Cost {
+            memory_kib,
+            iterations,
+            parallelism,
+        };
+        let impossible = HasherConfigError::Cost {
+            memory_kib,
+            iterations,
+            parallelism,
+        };
+        let dummy = PasswordHash::dummy(cost);
+        // What is stored must be readable again, so the caps on stored hashes hold here too.
+        if PasswordHash::parse(dummy.as_str()).is_err() {
+            return Err(impossible);
+        }
+        let blocks = cost.blocks().map_err(|_| impossible)?;
+        if permits == 0 {
+            return Err(HasherConfigError::NoPermits);
+        }
+        Ok(Hasher(Arc::new(Pool {
+            cost,
+            dummy,
+            permits: Arc::new(Semaphore::new(permits)),
+            oversize: Arc::new(Semaphore::new(1)),
+            memory: MemoryPool::new(blocks, KEEP_IDLE_MEMORY),
+            queue: Arc::new(Queue::new(permits)),
+            in_use: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            computed: AtomicU64::new(0),
+        })))
+    }
+
+    /// Hashes a new password with the configured cost.
+    pub async fn hash(&self, password: Password, salt: Salt) -> Result<PasswordHash, Busy> {
+        let cost = self.0.cost;
+        self.run(cost, move |memory| {
+            PasswordHash::compute(&password, &salt, cost, memory)
+        })
+        .await
+    }
+
+    /// Verifies a password against what is stored; `None` (no such user, or no password) takes
+    /// as long and matches nothing.
+    pub async fn verify(
+        &self,
+        password: Password,
+        stored: Option<&PasswordHash>,
+    ) -> Result<Verdict, Busy> {
+        let possible = stored.is_some() && !password.is_unusable();
+        let stored = stored.unwrap_or(&self.0.dummy).clone();
+        let weaker = stored.is_weaker_than(self.0.cost);
+        let equal = self
+            .run(stored.cost(), move |memory| {
+                stored.verify(&password, memory)
+            })
+            .await?;
+        let matches = possible && equal;
+        Ok(Verdict {
+            matches,
+            outdated: matches && weaker,
+        })
+    }
+
+    /// How busy the pool is.
+    pub fn load(&self) -> Load {
+        let (waiting, shed) = self.0.queue.waiting_and_shed();
+        Load {
+            in_use: self.0.in_use.load(Relaxed),
+            peak: self.0.peak.load(Relaxed),
+            waiting,
+            computed: self.0.computed.load(Relaxed),
+            shed,
+        }
+    }
+
+    async fn run<T, F>(&self, cost: Cost, work: F) -> Result<T, Busy>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut [Block]) -> Result<T, argon2::Error> + Send + 'static,
+    {
+        let place = self.0.queue.admit(cost.units())?;
+        let oversize = if cost.memory_kib > self.0.cost.memory_kib {
+            Some(Arc::clone(&self.0.oversize).acquire_owned().await)
+        } else {
+            None
+        };
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await;
+        drop(place);
+        let pool = Arc::clone(&self.0);
+        // From here on nothing is cancelled: the task owns the permits and returns them itself.
+        let task = tokio::task::spawn_blocking(move || {
+            let _permits = (oversize, permit);
+            pool.compute(cost, work)
+        });
+        // The semaphores are never closed and the parameters were checked, so only a runtime
+        // that shuts down comes here. Busy is the answer that lets nobody in.
+        let refused = Busy {
+            retry_after: Duration::from_secs(1),
+        };
+        match task.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "argon2 refused its parameters");
+                Err(refused)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a password hash did not finish");
+                Err(refused)
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// Runs on a blocking thread, under a permit.
+    fn compute<T>(
+        &self,
+        cost: Cost,
+        work: impl FnOnce(&mut [Block]) -> Result<T, argon2::Error>,
+    ) -> Result<T, argon2::Error> {
+        let _in_use = InUse::begin(self);
+        let started = Instant::now();
+        let mut memory = self.memory.take(cost.blocks()?);
+        let done = work(&mut memory);
+        self.memory.put_back(memory);
+        let seconds = started.elapsed().as_secs_f64();
+        histogram!("idp_argon2_seconds").record(seconds);
+        self.computed.fetch_add(1, Relaxed);
+        self.queue.record(cost.units(), seconds);
+        done
+    }
+}
+
+/// Counts a running hash, also one that panics.
+struct InUse<'pool>(&'pool Pool);
+
+impl InUse<'_> {
+    fn begin(pool: &Pool) -> InUse<'_> {
+        let running = pool.in_use.fetch_add(1, Relaxed) + 1;
+        pool.peak.fetch_max(running, Relaxed);
+        gauge!("idp_argon2_permits_in_use").increment(1.0);
+        InUse(pool)
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.0.in_use.fetch_sub(1, Relaxed);
+        gauge!("idp_argon2_permits_in_use").decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+# Die Texte der Seiten auf Deutsch. Die Schlüssel sind in jeder Sprache dieselben; ein Test wacht darüber.
+
+## Anmelden
+
+sign-in = Anmelden
+login-title = Bei Ihrem Konto anmelden
+login-again-title = Bestätigen Sie, dass Sie es sind
+login-for = und weiter zu { $app }
+username-or-email = Benutzername oder E-Mail
+password = Passwort
+remember-me = Angemeldet bleiben
+forgot-password = Passwort vergessen?
+signing-in-as = Angemeldet als
+app-policy = Datenschutzerklärung von { $app }
+app-terms = Nutzungsbedingungen von { $app }
+
+re-authenticate = Bitte melden Sie sich erneut an, um fortzufahren
+invalid-username-or-password = Ungültiger Benutzername oder ungültiges Passwort.
+account-disabled = Ihr Konto ist gesperrt. Wenden Sie sich an Ihre Administration.
+login-timed-out = Ihre Anmeldung hat zu lange gedauert und beginnt nun von vorn.
+too-many-attempts = { $minutes ->
+    [one] Das waren zu viele Versuche. Warten Sie eine Minute, dann versuchen Sie es noch einmal.
+   *[other] Das waren zu viele Versuche. Warten Sie { $minutes } Minuten, dann versuchen Sie es noch einmal.
+}
+window-expired = Die Zeit für das neue Passwort ist abgelaufen, geändert wurde nichts. Melden Sie sich mit Ihrem jetzigen Passwort an, um mehr Zeit zu bekommen.
+temporary-password-expired = Ihr vorläufiges Passwort ist abgelaufen. Bitten Sie die Person um ein neues, die es Ihnen gegeben hat.
+temporary-password-expired-forgot = Ihr vorläufiges Passwort ist abgelaufen. Wählen Sie „Passwort vergessen?“, um einen Link per E-Mail zu bekommen.
+
+## Ein neues Passwort
+
+update-password-title = Neues Passwort festlegen
+update-password-reason = Sie müssen Ihr Passwort ändern, um Ihr Konto zu aktivieren.
+account-name = Konto
+password-new = Neues Passwort
+password-confirm = Neues Passwort wiederholen
+password-save = Neues Passwort speichern
+password-ends-everything = Mit dem Speichern enden Ihr altes Passwort und alle Ihre anderen Sitzungen, auf allen Geräten.
+minutes-left = { $minutes ->
+    [0] Für diese Seite bleibt weniger als eine Minute.
+    [one] Für diese Seite haben Sie 1 Minute Zeit.
+   *[other] Für diese Seite haben Sie { $minutes } Minuten Zeit.
+}
+password-suggestion = Ein paar Wörter hintereinander sind stark und leicht zu merken. Diese sind eben erst entstanden, nur für Sie:
+password-rules = Ihr neues Passwort
+
+rule-min-length = hat mindestens { $count } Zeichen
+rule-max-length = hat höchstens { $count } Zeichen
+rule-min-digits = { $count ->
+    [one] enthält eine Ziffer
+   *[other] enthält mindestens { $count } Ziffern
+}
+rule-min-lower-case-chars = { $count ->
+    [one] enthält einen Kleinbuchstaben
+   *[other] enthält mindestens { $count } Kleinbuchstaben
+}
+rule-min-upper-case-chars = { $count ->
+    [one] enthält einen Großbuchstaben
+   *[other] enthält mindestens { $count } Großbuchstaben
+}
+rule-min-special-chars = { $count ->
+    [one] enthält ein Sonderzeichen
+   *[other] enthält mindestens { $count } Sonderzeichen
+}
+rule-not-username = ist nicht Ihr Benutzername
+rule-not-email = ist nicht Ihre E-Mail-Adresse
+rule-not-contains-username = enthält nicht Ihren Benutzernamen
+rule-regex-pattern = hat die Form, die Ihre Administration verlangt
+rule-history = { $count ->
+    [one] ist nicht Ihr letztes Passwort
+   *[other] ist keines Ihrer letzten { $count } Passwörter
+}
+rule-blacklisted = steht nicht auf der Liste verbotener Passwörter
+rule-too-common = ist keines, das viele Menschen benutzen
+rule-too-little-left = hat mindestens { $count } Zeichen außer Ihren Namen, Ihrer Adresse und dem Namen dieses Ortes
+rule-same-as-old = ist ein anderes als Ihr jetziges
+
+invalid-password-min-length = Ungültiges Passwort: Es muss mindestens { $count } Zeichen lang sein.
+invalid-password-max-length = Ungültiges Passwort: Es darf höchstens { $count } Zeichen lang sein.
+invalid-password-min-digits = Ungültiges Passwort: Es muss mindestens { $count } Ziffern enthalten.
+invalid-password-min-lower-case-chars = Ungültiges Passwort: Es muss mindestens { $count } Kleinbuchstaben enthalten.
+invalid-password-min-upper-case-chars = Ungültiges Passwort: Es muss mindestens { $count } Großbuchstaben enthalten.
+invalid-password-min-special-chars = Ungültiges Passwort: Es muss mindestens { $count } Sonderzeichen enthalten.
+invalid-password-not-username = Ungültiges Passwort: Es darf nicht gleich dem Benutzernamen sein.
+invalid-password-not-email = Ungültiges Passwort: Es darf nicht gleich der E-Mail-Adresse sein.
+invalid-password-not-contains-username = Ungültiges Passwort: Es darf den Benutzernamen nicht enthalten.
+invalid-password-regex-pattern = Ungültiges Passwort: Es hat nicht die verlangte Form.
+invalid-password-history = Ungültiges Passwort: Es darf keines der letzten { $count } Passwörter sein.
+invalid-password-blacklisted = Ungültiges Passwort: Es steht auf der Liste verbotener Passwörter.
+invalid-password-too-common = Dieses Passwort benutzen viele Menschen, es wird also zuerst erraten. Wählen Sie eines, das nur Ihnen gehört.
+invalid-password-too-little-left = Ohne Ihre Namen, Ihre Adresse und den Namen dieses Ortes bleibt von diesem Passwort zu wenig übrig. Fügen Sie etwas hinzu, das niemand erwartet.
+invalid-password-same-as-old = Das ist Ihr jetziges Passwort. Wählen Sie ein anderes.
+password-missing = Bitte geben Sie ein Passwort ein.
+passwords-do-not-match = Die Passwörter stimmen nicht überein.
+
+## Eine Adresse bestätigen
+
+verify-email-title = E-Mail-Adresse bestätigen
+verify-email-sent = Wir haben einen Code an { $address } geschickt. Es kann eine Minute dauern; sehen Sie auch unter den unerwünschten Mails nach.
+code = Code aus der E-Mail
+code-confirm = Bestätigen
+code-resend = Neue E-Mail senden
+code-sent-again = Eine neue E-Mail ist unterwegs. Nehmen Sie den Code aus der neuesten.
+code-wrong = Dieser Code stimmt nicht. Vergleichen Sie ihn mit der neuesten E-Mail oder lassen Sie sich eine neue senden.
+code-expired = Dieser Code gilt nicht mehr. Lassen Sie sich eine neue E-Mail senden und nehmen Sie den Code daraus.
+code-resend-later = Eben wurde eine E-Mail geschickt. Warten Sie eine Minute, bevor Sie eine weitere anfordern.
+
+## Profil und Bedingungen
+
+update-profile-title = Profil vervollständigen
+update-profile-reason = Sie müssen Ihr Profil vervollständigen, um Ihr Konto zu aktivieren.
+first-name = Vorname
+last-name = Nachname
+email = E-Mail
+email-fixed = Diese Adresse kann Ihre Administration ändern.
+profile-save = Speichern und weiter
+field-missing = Bitte füllen Sie dieses Feld aus.
+email-invalid = Ungültige E-Mail-Adresse.
+email-taken = Die E-Mail-Adresse wird bereits verwendet.
+
+terms-title = Nutzungsbedingungen
+terms-none = Hier sind noch keine Bedingungen aufgeschrieben. Fragen Sie die Betreiber von { $realm }, bevor Sie zustimmen.
+terms-accept = Zustimmen
+terms-decline = Ablehnen
+terms-declined = Ohne Zustimmung zu den Bedingungen geht es nicht weiter. Sie können dieses Fenster schließen oder sich neu anmelden und zustimmen.
+
+## Einwilligung
+
+consent-title = Zugriff für { $app }
+consent-question = { $app } möchte sehen und verwenden:
+consent-nothing = { $app } möchte wissen, wer Sie sind, und sonst nichts.
+consent-accept = Erlauben
+consent-cancel = Nicht erlauben
+consent-later = Sie können das jederzeit in Ihrem Konto zurücknehmen.
+scope-profile = Ihren Namen und Ihr Profil
+scope-email = Ihre E-Mail-Adresse
+scope-address = Ihre Postanschrift
+scope-phone = Ihre Telefonnummer
+scope-roles = Ihre Rollen
+scope-offline-access = Zugriff, während Sie abwesend sind, bis Sie ihn zurücknehmen
+scope-organization = Ihre Organisationen
+
+## Abmelden und das Konto
+
+logout-title = Abmelden
+logout-question = Möchten Sie sich abmelden?
+logout-confirm = Abmelden
+signed-out-title = Sie sind abgemeldet
+signed-out = Sie können dieses Fenster schließen.
+account-title = Ihr Konto
+account-names = Name
+account-username = Benutzername
+account-none = nicht angegeben
+
+## Mitteilungen
+
+continue = Weiter
+onwards-title = Einen Augenblick
+onwards = Es geht gleich weiter. Wenn nichts geschieht, wählen Sie „Weiter“.
+form-post = Wählen Sie „Weiter“, um zu { $app } zurückzukehren.
+all-done-title = Alles erledigt
+all-done = Ihr Konto ist bereit. Sie können dieses Fenster schließen und zur Anwendung zurückkehren.
+already-done-title = Das ist schon erledigt
+already-done = Hier gibt es nichts mehr zu tun. Sie können dieses Fenster schließen und zur Anwendung zurückkehren.
+refused-title = Es wurde nichts geändert
+
+## Fehler
+
+error-title = Es tut uns leid...
+error-next = Gehen Sie zurück zur Anwendung und beginnen Sie noch einmal. Hilft das nicht, fragen Sie deren Support und nennen Sie diese Nummer:
+error-request = Nummer der Anfrage
+back-to-application = Zurück zur Anwendung
+invalid-parameter = Ungültiger Parameter: { $name }
+missing-parameters = Fehlende Parameter: { $name }
+invalid-request = Ungültige Anfrage
+invalid-redirect-uri = Ungültige Redirect-URI
+client-not-found = Client nicht gefunden.
+client-disabled = Der Client ist abgeschaltet.
+client-bearer-only = Bearer-only-Anwendungen dürfen keine Anmeldung im Browser beginnen
+realm-not-found = Diesen Realm gibt es nicht
+page-not-found = Unter dieser Adresse gibt es keine Seite.
+action-expired = Die Aktion ist abgelaufen. Bitte melden Sie sich neu an.
+cookie-not-found = Ihr Browser hat das Cookie dieser Anmeldung nicht mitgeschickt. Es ist vielleicht abgelaufen, oder Cookies sind abgeschaltet: Schalten Sie sie dann ein und beginnen Sie in der Anwendung noch einmal.
+different-user = Sie sind in dieser Sitzung bereits als anderer Benutzer „{ $username }“ angemeldet. Bitte melden Sie sich zuerst ab.
+reset-not-allowed = Das Zurücksetzen des Passworts ist nicht erlaubt
+unexpected-error = Bei uns ist etwas schiefgegangen, geändert wurde nichts.
+try-later = Dieser Server ist ausgelastet oder erreicht seine Datenbank nicht, geändert wurde nichts. Versuchen Sie es in einer Minute noch einmal.
