@@ -1,5 +1,6 @@
 //! Required actions: what a person must do before anything is issued, and the gate that sees to it.
 
+pub mod assign;
 pub mod gate;
 pub mod kinds;
 

@@ -13,6 +13,7 @@ pub mod form;
 pub mod grant;
 pub mod introspect;
 pub mod issue;
+pub mod provision;
 pub mod revoke;
 pub mod scope;
 pub mod sso;
