@@ -1,8 +1,12 @@
 //! Vestibule: a standalone OpenID Connect / OAuth 2 identity provider.
 pub mod action;
+pub mod app;
 pub mod client;
+pub mod config;
+pub mod demo;
 pub mod flow;
 pub mod kernel;
+pub mod logging;
 pub mod login;
 pub mod oidc;
 pub mod password;
