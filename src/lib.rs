@@ -1,6 +1,7 @@
 //! Vestibule: a standalone OpenID Connect / OAuth 2 identity provider.
 pub mod action;
 pub mod app;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
