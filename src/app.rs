@@ -10,8 +10,8 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Map, json};
 
 use crate::config::{Proxies, limits};
-use crate::kernel::seal::Keyring;
 use crate::kernel::Entropy;
+use crate::kernel::seal::Keyring;
 use crate::login::turnstile::Turnstile;
 use crate::oidc::catalog::Catalog;
 use crate::oidc::engine::Engine;

@@ -21,15 +21,18 @@ pub(super) fn logging(config: &Config) -> Result<(), Failure> {
 pub(super) fn store(config: &Config) -> Result<Store, Failure> {
     let location = match &config.database.url {
         DatabaseUrl::Sqlite(path) => Location::Sqlite(path.clone()),
-        DatabaseUrl::Postgres(url) => Location::Postgres(PostgresOptions::parse(url.expose()).map_err(Failure::usage)?),
+        DatabaseUrl::Postgres(url) => {
+            Location::Postgres(PostgresOptions::parse(url.expose()).map_err(Failure::usage)?)
+        }
     };
     Store::open(&location, Clock::system(), config.database.pool).map_err(Failure::failed)
 }
 
 /// The master key. It is made only while the database holds nothing that another one has sealed.
 pub(super) fn keyring(config: &Config, store: &Store) -> Result<Keyring, Failure> {
-    let known: Option<String> =
-        store.read(|tx| meta::get(tx, MASTER_KEY_FINGERPRINT)).map_err(|error: StoreError| Failure::failed(error))?;
+    let known: Option<String> = store
+        .read(|tx| meta::get(tx, MASTER_KEY_FINGERPRINT))
+        .map_err(|error: StoreError| Failure::failed(error))?;
     let random = |out: &mut [u8]| Entropy.fill(out);
     let key = MasterKey::load_or_create(&config.keys.master_key_file, known.is_none(), &random)
         .map_err(Failure::usage)?;
@@ -56,5 +59,12 @@ pub(super) fn engine(config: &Config, public_url: String) -> Result<Engine, Fail
         parallelism: params.lanes,
         permits: config.argon2.permits(),
     };
-    app::engine(Parts { store, keyring, public_url, proxies: config.proxies.clone(), hasher }).map_err(Failure::failed)
+    app::engine(Parts {
+        store,
+        keyring,
+        public_url,
+        proxies: config.proxies.clone(),
+        hasher,
+    })
+    .map_err(Failure::failed)
 }

@@ -32,17 +32,30 @@ const ADMIN_PASSWORD: &str = "demo admin passphrase";
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let folder = Path::new(FOLDER);
     if options.fresh && folder.exists() {
-        std::fs::remove_dir_all(folder).map_err(|error| Failure::failed(format!("{FOLDER} cannot be deleted: {error}")))?;
+        std::fs::remove_dir_all(folder)
+            .map_err(|error| Failure::failed(format!("{FOLDER} cannot be deleted: {error}")))?;
     }
-    std::fs::create_dir_all(folder).map_err(|error| Failure::failed(format!("{FOLDER} cannot be made: {error}")))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::failed(format!("{FOLDER} cannot be made: {error}")))?;
     let variables = [
-        ("VESTIBULE_DATABASE_URL", format!("sqlite://{FOLDER}/vestibule.db")),
+        (
+            "VESTIBULE_DATABASE_URL",
+            format!("sqlite://{FOLDER}/vestibule.db"),
+        ),
         ("VESTIBULE_MASTER_KEY_FILE", format!("{FOLDER}/master.key")),
         ("VESTIBULE_HTTP_ADDR", format!("127.0.0.1:{}", options.port)),
-        ("VESTIBULE_PUBLIC_URL", format!("http://localhost:{}", options.port)),
-        ("VESTIBULE_LOG", std::env::var("VESTIBULE_LOG").unwrap_or_else(|_| "warn".to_owned())),
+        (
+            "VESTIBULE_PUBLIC_URL",
+            format!("http://localhost:{}", options.port),
+        ),
+        (
+            "VESTIBULE_LOG",
+            std::env::var("VESTIBULE_LOG").unwrap_or_else(|_| "warn".to_owned()),
+        ),
     ];
-    let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let variables = variables
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
     let config = Config::load(None, variables)?;
     boot::logging(&config)?;
     app::install_metrics();
@@ -52,7 +65,9 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 async fn play(config: Config, options: &Options) -> Result<(), Failure> {
     let open = |port: u16, what: &str, option: &str| {
         TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
-            Failure::failed(format!("port {port} for the {what} is not free ({error}): choose another with {option}"))
+            Failure::failed(format!(
+                "port {port} for the {what} is not free ({error}): choose another with {option}"
+            ))
         })
     };
     let http = open(options.port, "identity provider", "--port")?;
@@ -64,10 +79,22 @@ async fn play(config: Config, options: &Options) -> Result<(), Failure> {
     let app_url = format!("http://localhost:{}", options.app_port);
 
     let engine = boot::engine(&config, public_url.clone())?;
-    let admin = FirstAdmin { username: "admin".to_owned(), password: Some(ADMIN_PASSWORD.to_owned()) };
-    app::bootstrap(&engine, admin).await.map_err(Failure::failed)?;
-    seed::seed(&engine, &app_url, smtp_port).await.map_err(Failure::failed)?;
-    let listeners = Listeners { http: vec![http], https: None, management: None, workers: None };
+    let admin = FirstAdmin {
+        username: "admin".to_owned(),
+        password: Some(ADMIN_PASSWORD.to_owned()),
+    };
+    app::bootstrap(&engine, admin)
+        .await
+        .map_err(Failure::failed)?;
+    seed::seed(&engine, &app_url, smtp_port)
+        .await
+        .map_err(Failure::failed)?;
+    let listeners = Listeners {
+        http: vec![http],
+        https: None,
+        management: None,
+        workers: None,
+    };
     let running = app::serve(engine, listeners).map_err(Failure::failed)?;
     let settings = AppSettings {
         issuer: format!("{public_url}/realms/{REALM}"),
@@ -91,11 +118,18 @@ async fn play(config: Config, options: &Options) -> Result<(), Failure> {
 fn welcome(public_url: &str, app_url: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "\n  Vestibule is running. Open the app and sign in as one of these people:\n\n    {app_url}\n")?;
+    writeln!(
+        out,
+        "\n  Vestibule is running. Open the app and sign in as one of these people:\n\n    {app_url}\n"
+    )?;
     let rows: Vec<[String; 3]> = PEOPLE
         .iter()
         .map(|person| {
-            [person.username.to_owned(), person.password.unwrap_or("(none)").to_owned(), person.shows.to_owned()]
+            [
+                person.username.to_owned(),
+                person.password.unwrap_or("(none)").to_owned(),
+                person.shows.to_owned(),
+            ]
         })
         .collect();
     table::print(&mut out, ["sign in as", "password", "you will see"], &rows)?;
@@ -103,10 +137,16 @@ fn welcome(public_url: &str, app_url: &str) -> std::io::Result<()> {
         ["the app".to_owned(), app_url.to_owned()],
         ["its mailbox".to_owned(), format!("{app_url}/mailbox")],
         ["issuer".to_owned(), format!("{public_url}/realms/{REALM}")],
-        ["admin API".to_owned(), format!("{public_url}/admin/realms  (admin / {ADMIN_PASSWORD})")],
+        [
+            "admin API".to_owned(),
+            format!("{public_url}/admin/realms  (admin / {ADMIN_PASSWORD})"),
+        ],
     ];
     writeln!(out)?;
     table::print(&mut out, ["what", "where"], &places)?;
-    writeln!(out, "\n  Ctrl-C stops it; start it again and everything is still there. --fresh starts over.")?;
+    writeln!(
+        out,
+        "\n  Ctrl-C stops it; start it again and everything is still there. --fresh starts over."
+    )?;
     out.flush()
 }

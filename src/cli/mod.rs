@@ -42,12 +42,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// Wrong usage or configuration.
     fn usage(message: impl std::fmt::Display) -> Self {
-        Self { code: 2, message: message.to_string() }
+        Self {
+            code: 2,
+            message: message.to_string(),
+        }
     }
 
     /// Something did not work.
     fn failed(message: impl std::fmt::Display) -> Self {
-        Self { code: 1, message: message.to_string() }
+        Self {
+            code: 1,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -60,7 +66,10 @@ impl From<ConfigError> for Failure {
 /// Runs the process's arguments.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         return report(Failure::failed("another TLS provider is installed already"));
     }
     let config = arguments.config;
@@ -74,7 +83,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the command line's own words to the person at the terminal")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the command line's own words to the person at the terminal"
+)]
 fn report(failure: Failure) -> ExitCode {
     eprintln!("vestibule: {}", failure.message);
     ExitCode::from(failure.code)
@@ -83,15 +95,22 @@ fn report(failure: Failure) -> ExitCode {
 /// The configuration from the file and the environment.
 fn load(file: Option<PathBuf>) -> Result<Config, Failure> {
     let file = file.or_else(default_file);
-    Ok(Config::load(file.as_deref(), process_environment()?.into_iter())?)
+    Ok(Config::load(
+        file.as_deref(),
+        process_environment()?.into_iter(),
+    )?)
 }
 
 /// A runtime for a command.
 fn runtime() -> Result<actix_web::rt::SystemRunner, Failure> {
     Ok(actix_web::rt::System::with_tokio_rt(|| {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap_or_else(|error| {
-            tracing::error!(error = %error, "no runtime");
-            std::process::abort()
-        })
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap_or_else(|error| {
+                tracing::error!(error = %error, "no runtime");
+                std::process::abort()
+            })
     }))
 }

@@ -18,11 +18,22 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
-    let open = |address| TcpListener::bind(address).map_err(|error| Failure::failed(format!("{address}: {error}")));
-    let http: Vec<TcpListener> = config.listeners.http.map(open).transpose()?.into_iter().collect();
+    let open = |address| {
+        TcpListener::bind(address).map_err(|error| Failure::failed(format!("{address}: {error}")))
+    };
+    let http: Vec<TcpListener> = config
+        .listeners
+        .http
+        .map(open)
+        .transpose()?
+        .into_iter()
+        .collect();
     let management = open(config.listeners.management)?;
     let https = match &config.listeners.https {
-        Some(https) => Some((open(https.addr)?, crate::web::tls::server_config(&https.cert, &https.key).map_err(Failure::usage)?)),
+        Some(https) => Some((
+            open(https.addr)?,
+            crate::web::tls::server_config(&https.cert, &https.key).map_err(Failure::usage)?,
+        )),
         None => None,
     };
     for switch in config.insecure_switches() {
@@ -31,18 +42,34 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let public_url = config.public_url.base().to_owned();
     let engine = boot::engine(&config, public_url.clone())?;
     let admin = match &config.bootstrap.admin {
-        Some(admin) => {
-            FirstAdmin { username: admin.username.clone(), password: Some(admin.password.expose().to_owned()) }
-        }
-        None => FirstAdmin { username: "admin".to_owned(), password: None },
+        Some(admin) => FirstAdmin {
+            username: admin.username.clone(),
+            password: Some(admin.password.expose().to_owned()),
+        },
+        None => FirstAdmin {
+            username: "admin".to_owned(),
+            password: None,
+        },
     };
     let shown = admin.username.clone();
-    if let Some(password) = app::bootstrap(&engine, admin).await.map_err(Failure::failed)? {
+    if let Some(password) = app::bootstrap(&engine, admin)
+        .await
+        .map_err(Failure::failed)?
+    {
         first_sign_in(&public_url, &shown, &password);
     }
-    let listeners = Listeners { http, https, management: Some(management), workers: config.listeners.workers };
+    let listeners = Listeners {
+        http,
+        https,
+        management: Some(management),
+        workers: config.listeners.workers,
+    };
     let running = app::serve(engine, listeners).map_err(Failure::failed)?;
-    tracing::info!(public_url, database = running.engine.store.kind(), "serving");
+    tracing::info!(
+        public_url,
+        database = running.engine.store.kind(),
+        "serving"
+    );
     stop_signal().await;
     tracing::info!("stopping");
     running.stop(LINGER).await;
@@ -50,7 +77,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
 }
 
 /// Shown once, on the terminal of who starts the server for the first time; never logged.
-#[expect(clippy::print_stderr, reason = "a secret for the person at the terminal, which logs must not hold")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a secret for the person at the terminal, which logs must not hold"
+)]
 fn first_sign_in(public_url: &str, username: &str, password: &str) {
     eprintln!(
         "\n  The first administrator was made. Sign in once with this temporary password and set your own:\n\n    \

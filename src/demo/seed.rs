@@ -85,7 +85,10 @@ pub const PEOPLE: [Person; 4] = [
 /// The database fails.
 pub async fn seed(engine: &Engine, app_url: &str, smtp_port: u16) -> Result<(), StoreError> {
     let mut hashes: Vec<Option<PasswordHash>> = Vec::new();
-    let known = engine.store.run(|store| store.read(|tx| realm::rows::by_name(tx, REALM))).await?;
+    let known = engine
+        .store
+        .run(|store| store.read(|tx| realm::rows::by_name(tx, REALM)))
+        .await?;
     if let Some(realm) = known {
         return adjust(engine, realm, app_url, smtp_port).await;
     }
@@ -94,7 +97,13 @@ pub async fn seed(engine: &Engine, app_url: &str, smtp_port: u16) -> Result<(), 
         hashes.push(match password {
             Some(password) => {
                 let salt = Salt::new(|out: &mut [u8]| engine.entropy.fill(out));
-                Some(engine.hasher.hash(password, salt).await.map_err(|_| StoreError::Busy)?)
+                Some(
+                    engine
+                        .hasher
+                        .hash(password, salt)
+                        .await
+                        .map_err(|_| StoreError::Busy)?,
+                )
             }
             None => None,
         });
@@ -105,9 +114,14 @@ pub async fn seed(engine: &Engine, app_url: &str, smtp_port: u16) -> Result<(), 
         .store
         .run(move |store| {
             store.tx(|tx| {
-                let tools = Tools { keyring: &keyring, entropy: &entropy };
+                let tools = Tools {
+                    keyring: &keyring,
+                    entropy: &entropy,
+                };
                 let settings = settings(smtp_port);
-                let Some(realm) = provision::create_realm(tx, tools, (None, REALM, true), settings)? else {
+                let Some(realm) =
+                    provision::create_realm(tx, tools, (None, REALM, true), settings)?
+                else {
                     return Ok(());
                 };
                 add_client(tx, tools, &realm, &app_url)?;
@@ -121,16 +135,25 @@ pub async fn seed(engine: &Engine, app_url: &str, smtp_port: u16) -> Result<(), 
 }
 
 /// Ports may have moved since the last start: the client and the mail follow.
-async fn adjust(engine: &Engine, realm: Realm, app_url: &str, smtp_port: u16) -> Result<(), StoreError> {
+async fn adjust(
+    engine: &Engine,
+    realm: Realm,
+    app_url: &str,
+    smtp_port: u16,
+) -> Result<(), StoreError> {
     let app_url = app_url.to_owned();
     engine
         .store
         .run(move |store| {
             store.tx(|tx| {
                 let mut realm = realm;
-                realm.settings.smtp_server.insert("port".to_owned(), json!(smtp_port.to_string()));
+                realm
+                    .settings
+                    .smtp_server
+                    .insert("port".to_owned(), json!(smtp_port.to_string()));
                 realm::rows::update(tx, &realm)?;
-                if let Some(mut client) = crate::client::rows::by_client_id(tx, &realm.id, CLIENT)? {
+                if let Some(mut client) = crate::client::rows::by_client_id(tx, &realm.id, CLIENT)?
+                {
                     client.settings = client_settings(&app_url);
                     crate::client::rows::update(tx, &client)?;
                 }
@@ -161,19 +184,34 @@ fn client_settings(app_url: &str) -> ClientSettings {
         web_origins: vec![app_url.to_owned()],
         public_client: true,
         attributes: BTreeMap::from([
-            ("post.logout.redirect.uris".to_owned(), format!("{app_url}/signed-out")),
+            (
+                "post.logout.redirect.uris".to_owned(),
+                format!("{app_url}/signed-out"),
+            ),
             ("pkce.code.challenge.method".to_owned(), "S256".to_owned()),
-            ("initiate.login.uri".to_owned(), format!("{app_url}/sign-in")),
+            (
+                "initiate.login.uri".to_owned(),
+                format!("{app_url}/sign-in"),
+            ),
         ]),
         ..ClientSettings::default()
     }
 }
 
-fn add_client(tx: &mut Tx<'_>, tools: Tools<'_>, realm: &Realm, app_url: &str) -> Result<(), StoreError> {
+fn add_client(
+    tx: &mut Tx<'_>,
+    tools: Tools<'_>,
+    realm: &Realm,
+    app_url: &str,
+) -> Result<(), StoreError> {
     let now = tx.now()?;
     let scopes = scope::rows::all(tx, &realm.id)?;
     let of = |kind| {
-        scopes.iter().filter(move |scope| scope.realm_default == kind).map(|scope| scope.id.clone()).collect()
+        scopes
+            .iter()
+            .filter(move |scope| scope.realm_default == kind)
+            .map(|scope| scope.id.clone())
+            .collect()
     };
     let client = Client {
         id: ClientUuid::new(tools.entropy.uuid(now)),
@@ -218,7 +256,18 @@ fn add_person(
             created_at: now.plus_seconds(-15 * 24 * 3600),
         };
         credential::set_password(tx, &user.id, &password)?;
-        return assign::set(tx, &user.id, update_password::NAME, &Setting::by("temporary-password"));
+        return assign::set(
+            tx,
+            &user.id,
+            update_password::NAME,
+            &Setting::by("temporary-password"),
+        );
     }
-    provision::set_password_by_admin(tx, tools.entropy, realm, &user.id, (hash.as_str(), None, temporary))
+    provision::set_password_by_admin(
+        tx,
+        tools.entropy,
+        realm,
+        &user.id,
+        (hash.as_str(), None, temporary),
+    )
 }

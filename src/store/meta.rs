@@ -13,7 +13,11 @@ pub const MASTER_KEY_FINGERPRINT: &str = "master_key_fingerprint";
 /// # Errors
 /// The database fails.
 pub fn get(tx: &mut Tx<'_>, name: &str) -> Result<Option<String>, StoreError> {
-    db!(tx, |c| meta::table.filter(meta::name.eq(name)).select(meta::value).first(c).optional())
+    db!(tx, |c| meta::table
+        .filter(meta::name.eq(name))
+        .select(meta::value)
+        .first(c)
+        .optional())
 }
 
 /// Sets a fact.

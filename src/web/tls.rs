@@ -20,13 +20,21 @@ pub struct TlsError {
 /// # Errors
 /// A file cannot be read, or the key does not belong to the certificate.
 pub fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let error = |file: &Path, cause: String| TlsError { file: file.display().to_string(), cause };
+    let error = |file: &Path, cause: String| TlsError {
+        file: file.display().to_string(),
+        cause,
+    };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|cause| error(certificate, cause.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| error(key, cause.to_string()))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|cause| error(key, cause.to_string()))?;
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(chain, private)
+        })
         .map_err(|cause| error(certificate, cause.to_string()))
 }
