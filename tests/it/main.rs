@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod tour;
 mod support {
     pub mod chromium;
     pub mod html;
