@@ -6,3 +6,6 @@ pub mod error;
 pub mod json;
 pub mod powers;
 pub mod representation;
+pub mod composites;
+pub mod roles;
+pub mod users;
