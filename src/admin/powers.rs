@@ -17,8 +17,10 @@ pub const REALM_MANAGEMENT: &str = "realm-management";
 const REALM_ADMIN: &str = "realm-admin";
 /// Stands for no realm: the powers of a whole server.
 const SERVER: &str = "";
+/// Contains every power.
+const ADMIN: &str = "admin";
 /// Lets its holder make realms.
-pub const CREATE_REALM: &str = "create-realm";
+const CREATE_REALM: &str = "create-realm";
 
 /// What somebody may manage: pairs of a realm's name and a management role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +52,11 @@ impl Powers {
         self.has(SERVER, CREATE_REALM)
     }
 
+    /// Whether their holder masters every realm there is and will be.
+    pub fn masters_all(&self) -> bool {
+        self.has(SERVER, ADMIN)
+    }
+
     /// Whether there is any power over that realm.
     pub fn any_of(&self, realm: &str) -> bool {
         self.0.iter().any(|(of, _)| of == realm)
@@ -68,7 +75,7 @@ impl Powers {
 
 fn power(config: &RealmConfig, role: &Role) -> Option<(String, String)> {
     let realm = match &role.client {
-        None if config.realm.name == MASTER && matches!(&*role.name, "admin" | CREATE_REALM) => {
+        None if config.realm.name == MASTER && matches!(&*role.name, ADMIN | CREATE_REALM) => {
             SERVER
         }
         None => return None,

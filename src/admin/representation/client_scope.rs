@@ -71,13 +71,13 @@ impl<'a> From<&'a ClientScope> for ClientScopeRepresentation<'a> {
     }
 }
 
-/// Reads a list of protocol mappers; `new_id` names those that have no id yet.
+/// Reads a list of protocol mappers; `id_for` names each, knowing the id it was sent with.
 ///
 /// # Errors
 /// It is no list of mappers, or one has no name or kind.
 pub fn read_mappers(
     sent: Value,
-    mut new_id: impl FnMut() -> String,
+    mut id_for: impl FnMut(Option<&str>) -> String,
 ) -> Result<Vec<Mapper>, AdminError> {
     let Value::Array(list) = sent else {
         return Err(AdminError::wrong_type("protocolMappers"));
@@ -98,7 +98,7 @@ pub fn read_mappers(
                 }
             }
             Ok(Mapper {
-                id: new_id(),
+                id: id_for(text("id").as_deref()),
                 name: text("name").ok_or_else(missing)?,
                 protocol: text("protocol").unwrap_or_else(|| "openid-connect".to_owned()),
                 protocol_mapper: text("protocolMapper").ok_or_else(missing)?,
