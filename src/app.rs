@@ -10,8 +10,8 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Map, json};
 
 use crate::config::{Proxies, limits};
+use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
-use crate::kernel::{Clock, Entropy};
 use crate::login::turnstile::Turnstile;
 use crate::oidc::catalog::Catalog;
 use crate::oidc::engine::Engine;
@@ -19,21 +19,17 @@ use crate::oidc::provision::{self, MASTER, Tools};
 use crate::oidc::routes;
 use crate::password::{Hasher, HasherConfig, Password, Salt};
 use crate::role;
-use crate::store::{Location, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::web::headers;
 use crate::web::pages::Pages;
 use crate::web::texts::Texts;
 
 /// What a server is made of.
 pub struct Parts {
-    /// Where the data lies.
-    pub location: Location,
-    /// Connections to PostgreSQL.
-    pub pool: usize,
+    /// The database.
+    pub store: Store,
     /// The master key.
     pub keyring: Keyring,
-    /// The clock.
-    pub clock: Clock,
     /// The public URL without a slash at its end.
     pub public_url: String,
     /// Whose forwarding header is believed.
@@ -62,15 +58,15 @@ pub enum StartError {
     Bootstrap(String),
 }
 
-/// Puts the engine together and opens the database.
+/// Puts the engine together.
 ///
 /// # Errors
-/// The database cannot be opened, or the parameters make no sense.
+/// The parameters make no sense.
 pub fn engine(parts: Parts) -> Result<Engine, StartError> {
     let texts = Arc::new(Texts::builtin());
     let keyring = Arc::new(parts.keyring);
     Ok(Engine {
-        store: Store::open(&parts.location, parts.clock, parts.pool)?,
+        store: parts.store,
         catalog: Catalog::new(Arc::clone(&keyring), parts.public_url.clone()),
         keyring,
         entropy: Entropy,

@@ -7,4 +7,5 @@ pub mod app;
 mod causes;
 pub mod mailbox;
 mod pages;
+pub mod seed;
 pub mod table;

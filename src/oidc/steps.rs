@@ -617,19 +617,7 @@ fn begin(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Begun, Store
     )?;
     let Next::SignIn { again } = next else {
         // Signed in meanwhile, in another tab: go on from there.
-        let with = (&*stage.config, &stage.client);
-        let reply = reply(
-            engine,
-            with,
-            &stage.face,
-            &stage.flow,
-            (next, cookie),
-            Where::Posted,
-        );
-        if stage.flow.finished_at.is_some() {
-            rows::advance(tx, &mut stage.flow)?;
-        }
-        return answered(reply.cookies(&stage.cookies));
+        return answered(finish(tx, engine, &mut stage, (next, cookie), None)?);
     };
     let username = again.unwrap_or_else(|| {
         visit

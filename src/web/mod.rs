@@ -5,3 +5,4 @@ pub mod cookie;
 pub mod headers;
 pub mod pages;
 pub mod texts;
+pub mod tls;
