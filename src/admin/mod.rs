@@ -62,7 +62,10 @@ impl Table {
 pub fn routes(config: &mut web::ServiceConfig) {
     let table = Table(web::scope("/admin/realms").app_data(body_limit()));
     let table = of_people(of_clients(of_realms(table)));
-    let table = of_roles(of_roles(of_roles_by_id(table), "/{realm}"), "/{realm}/clients/{client}");
+    let table = of_roles(
+        of_roles(of_roles_by_id(table), "/{realm}"),
+        "/{realm}/clients/{client}",
+    );
     config
         .service(
             web::resource("/admin/serverinfo")
@@ -97,13 +100,25 @@ fn of_realms(table: Table) -> Table {
         )
         .get("/{realm}/client-scopes", client_scopes::list)
         .get("/{realm}/client-scopes/{scope}", client_scopes::get)
-        .get("/{realm}/default-default-client-scopes", client_scopes::realm_default)
-        .get("/{realm}/default-optional-client-scopes", client_scopes::realm_optional)
+        .get(
+            "/{realm}/default-default-client-scopes",
+            client_scopes::realm_default,
+        )
+        .get(
+            "/{realm}/default-optional-client-scopes",
+            client_scopes::realm_optional,
+        )
         .get("/{realm}/keys", watch::keys)
         .get("/{realm}/events", watch::events)
         .get("/{realm}/events/config", watch::events_config)
-        .get("/{realm}/attack-detection/brute-force/users/{user}", watch::failures)
-        .delete("/{realm}/attack-detection/brute-force/users/{user}", watch::forgive)
+        .get(
+            "/{realm}/attack-detection/brute-force/users/{user}",
+            watch::failures,
+        )
+        .delete(
+            "/{realm}/attack-detection/brute-force/users/{user}",
+            watch::forgive,
+        )
         .delete("/{realm}/sessions/{session}", sessions::delete)
 }
 
@@ -120,11 +135,26 @@ fn of_clients(table: Table) -> Table {
         .post(&at("client-secret"), client_secrets::renew)
         .get(&at("service-account-user"), client_secrets::service_account)
         .get(&at("default-client-scopes"), client_secrets::default_scopes)
-        .get(&at("optional-client-scopes"), client_secrets::optional_scopes)
-        .put(&at("default-client-scopes/{scope}"), client_secrets::add_default)
-        .put(&at("optional-client-scopes/{scope}"), client_secrets::add_optional)
-        .delete(&at("default-client-scopes/{scope}"), client_secrets::remove_default)
-        .delete(&at("optional-client-scopes/{scope}"), client_secrets::remove_optional)
+        .get(
+            &at("optional-client-scopes"),
+            client_secrets::optional_scopes,
+        )
+        .put(
+            &at("default-client-scopes/{scope}"),
+            client_secrets::add_default,
+        )
+        .put(
+            &at("optional-client-scopes/{scope}"),
+            client_secrets::add_optional,
+        )
+        .delete(
+            &at("default-client-scopes/{scope}"),
+            client_secrets::remove_default,
+        )
+        .delete(
+            &at("optional-client-scopes/{scope}"),
+            client_secrets::remove_optional,
+        )
 }
 
 fn of_people(table: Table) -> Table {
@@ -134,7 +164,12 @@ fn of_people(table: Table) -> Table {
         .get("/{realm}/users", users::list)
         .get("/{realm}/users/count", users::count)
         .post("/{realm}/users/required-actions", cohort::post)
-        .password(Method::POST, "/{realm}/users", users::prepare_create, users::create)
+        .password(
+            Method::POST,
+            "/{realm}/users",
+            users::prepare_create,
+            users::create,
+        )
         .get(user, users::get)
         .password(Method::PUT, user, password::prepare_update, change::update)
         .delete(user, users::delete)

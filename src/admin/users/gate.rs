@@ -9,8 +9,8 @@ use crate::admin::error::AdminError;
 use crate::client;
 use crate::kernel::Timestamp;
 use crate::session::{self, Session};
-use crate::user::waiting::{self, WaitingAction};
 use crate::user::User;
+use crate::user::waiting::{self, WaitingAction};
 
 /// Shows the gate as the person meets it.
 ///
@@ -30,7 +30,9 @@ pub fn get(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     } else {
         person(context, &user, live.first(), now)?
     };
-    let cleared = paths.values().all(|answer| answer["answer"] != "required_action");
+    let cleared = paths
+        .values()
+        .all(|answer| answer["answer"] != "required_action");
     let waiting: Vec<Value> = waiting::of_user(context.tx, &user.id)?
         .iter()
         .map(show)
