@@ -4,6 +4,7 @@ pub mod client;
 pub mod flow;
 pub mod kernel;
 pub mod login;
+pub mod mail;
 pub mod oidc;
 pub mod password;
 pub mod realm;

@@ -348,6 +348,7 @@ diesel::table! {
         recipient -> Text,
         template -> Text,
         locale -> Text,
+        bulk -> Bool,
         content_sealed -> Binary,
         state -> Text,
         attempts -> BigInt,
@@ -357,6 +358,17 @@ diesel::table! {
         last_error -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
+        settled_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    mail_pauses (realm_id) {
+        realm_id -> Text,
+        kind -> Text,
+        reason -> Text,
+        since -> BigInt,
+        probe_at -> BigInt,
     }
 }
 
@@ -391,4 +403,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     throttles,
     events,
     outbox,
+    mail_pauses,
 );
