@@ -1,8 +1,13 @@
 //! Vestibule: a standalone OpenID Connect / OAuth 2 identity provider.
 pub mod action;
+pub mod app;
+pub mod cli;
 pub mod client;
+pub mod config;
+pub mod demo;
 pub mod flow;
 pub mod kernel;
+pub mod logging;
 pub mod login;
 pub mod mail;
 pub mod oidc;

@@ -5,6 +5,8 @@
 
 pub mod rows;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::seal::Keyring;
@@ -44,8 +46,65 @@ pub struct AuthorizationRequest {
 pub enum ResponseMode {
     /// In the query of the redirect.
     Query,
+    /// In the fragment of the redirect (OAuth 2.0 Multiple Response Type Encoding Practices).
+    Fragment,
     /// By a form that posts itself (OAuth 2.0 Form Post Response Mode).
     FormPost,
+    /// Nowhere: no client waits, the flow ends on a page that says so.
+    Page,
+}
+
+/// What a page says about the submit before it: kept with the flow, so that a submit is answered by a redirect and
+/// a reload shows the same page. Never holds what was typed into a secret field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flash {
+    /// The name that was typed.
+    #[serde(default)]
+    pub username: String,
+    /// What is wrong, each with the field it is about (empty: with the whole form).
+    #[serde(default)]
+    pub errors: Vec<FlashError>,
+    /// A sentence that is no error, by its key.
+    #[serde(default)]
+    pub notice: Option<String>,
+    /// What was typed into other fields, by name.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlashError {
+    /// The field's name, empty for the form.
+    pub field: String,
+    /// The text's key.
+    pub key: String,
+    /// The text's argument, where it has one.
+    #[serde(default)]
+    pub value: Option<String>,
+}
+
+impl Flash {
+    /// One error about a field.
+    pub fn error(field: &str, key: &str) -> Self {
+        let error = FlashError {
+            field: field.to_owned(),
+            key: key.to_owned(),
+            value: None,
+        };
+        Self {
+            errors: vec![error],
+            ..Self::default()
+        }
+    }
+
+    /// One sentence.
+    pub fn notice(key: &str) -> Self {
+        Self {
+            notice: Some(key.to_owned()),
+            ..Self::default()
+        }
+    }
 }
 
 /// A proof of identity that was made in this flow.
@@ -84,6 +143,8 @@ pub struct Flow {
     pub session_id: Option<SessionId>,
     /// Whether the person said yes in this flow.
     pub consented: bool,
+    /// What the next page has to say about the last submit.
+    pub flash: Option<Flash>,
     /// When its code was issued.
     pub finished_at: Option<Timestamp>,
     /// When it began.

@@ -24,6 +24,7 @@ struct FlowRow {
     remember_me: bool,
     session_id: Option<SessionId>,
     consented: bool,
+    flash: Option<String>,
     finished_at: Option<Timestamp>,
     created_at: Timestamp,
     expires_at: Timestamp,
@@ -35,6 +36,12 @@ impl TryFrom<FlowRow> for Flow {
     fn try_from(row: FlowRow) -> Result<Self, StoreError> {
         let request = serde_json::from_str(&row.request)
             .map_err(|cause| corrupt("flows", "request", &row.id, cause))?;
+        let flash = row
+            .flash
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|cause| corrupt("flows", "flash", &row.id, cause))?;
         let proof = match (row.proved_at, row.proof_amr, row.proof_epoch) {
             (Some(at), Some(amr), Some(epoch)) => Some(FlowProof { at, amr, epoch }),
             (None, None, None) => None,
@@ -52,6 +59,7 @@ impl TryFrom<FlowRow> for Flow {
             remember_me: row.remember_me,
             session_id: row.session_id,
             consented: row.consented,
+            flash,
             finished_at: row.finished_at,
             created_at: row.created_at,
             expires_at: row.expires_at,
@@ -62,6 +70,12 @@ impl TryFrom<FlowRow> for Flow {
 fn row(flow: &Flow) -> Result<FlowRow, StoreError> {
     let request = serde_json::to_string(&flow.request)
         .map_err(|cause| corrupt("flows", "request", &flow.id, cause))?;
+    let flash = flow
+        .flash
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(|cause| corrupt("flows", "flash", &flow.id, cause))?;
     Ok(FlowRow {
         id: flow.id.clone(),
         realm_id: flow.realm_id.clone(),
@@ -76,6 +90,7 @@ fn row(flow: &Flow) -> Result<FlowRow, StoreError> {
         remember_me: flow.remember_me,
         session_id: flow.session_id.clone(),
         consented: flow.consented,
+        flash,
         finished_at: flow.finished_at,
         created_at: flow.created_at,
         expires_at: flow.expires_at,

@@ -3,7 +3,6 @@
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use uuid::Uuid;
 
 use super::Timestamp;
 
@@ -54,7 +53,9 @@ impl Entropy {
 
     /// A random UUIDv4: for values that must not tell when they were made (`jti`, `auth_epoch`).
     pub fn random_uuid(&self) -> String {
-        Uuid::from_bytes(self.bytes::<16>()).to_string()
+        uuid::Builder::from_random_bytes(self.bytes::<16>())
+            .into_uuid()
+            .to_string()
     }
 }
 

@@ -20,10 +20,14 @@ impl Peer {
     /// Reads a request.
     pub fn of(request: &HttpRequest, engine: &Engine) -> Self {
         let socket = request.peer_addr().map(|address| address.ip());
-        let ip = socket.map(|socket| engine.proxies.client_ip(socket, request.headers()));
+        let ip =
+            socket.map(|socket| client_ip::client_ip(socket, &engine.proxies, request.headers()));
         Self {
             ip_address: ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()),
-            network: ip.map_or_else(|| "unknown".to_owned(), client_ip::throttle_key),
+            network: ip.map_or_else(
+                || "unknown".to_owned(),
+                |ip| client_ip::throttle_key(ip).to_string(),
+            ),
         }
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::catalog::Catalog;
+use crate::config::Proxies;
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
 use crate::login::turnstile::Turnstile;
 use crate::password::Hasher;
 use crate::store::{Store, StoreError};
-use crate::web::client_ip::TrustedProxies;
 use crate::web::pages::Pages;
 use crate::web::texts::Texts;
 
@@ -33,7 +33,7 @@ pub struct Engine {
     /// The only source of URLs; no slash at its end.
     pub public_url: String,
     /// Whose forwarding header is believed.
-    pub proxies: TrustedProxies,
+    pub proxies: Proxies,
 }
 
 impl Engine {

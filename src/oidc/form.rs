@@ -23,6 +23,15 @@ impl Form {
         form
     }
 
+    /// These parameters, and from `below` those that are not here.
+    #[must_use]
+    pub fn over(mut self, below: Self) -> Self {
+        for (name, value) in below.values {
+            self.values.entry(name).or_insert(value);
+        }
+        self
+    }
+
     /// The name that came twice.
     pub fn duplicate(&self) -> Option<&str> {
         self.duplicate.as_deref()

@@ -6,7 +6,7 @@
 //! - At most `permits` hashes run at once. The permit belongs to the blocking task, not to the
 //!   request: a client that goes away frees nothing while its hash goes on.
 //! - Memory is bounded: `permits` buffers, and one buffer more for a stored hash that asks for
-//!   more than the configured memory; such hashes run one at a time.
+//!   more than the configured memory; such hashes run one at a time, from a queue of their own.
 //! - The queue holds two seconds of measured work (and 64 waiting in any case); whoever comes
 //!   beyond it is told [`Busy`] at once, without hashing.
 //! - An unknown user, a user without a password and an attempt that cannot be a password cost
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use argon2::Block;
 use metrics::{gauge, histogram};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Password;
 use super::hash::{Cost, PasswordHash, Salt};
@@ -106,10 +106,12 @@ struct Pool {
     cost: Cost,
     dummy: PasswordHash,
     permits: Arc<Semaphore>,
+    queue: Arc<Queue>,
     /// Held beside a permit by a hash that needs more than the configured memory.
     oversize: Arc<Semaphore>,
+    /// Such hashes wait apart, so that a few of them cannot keep everybody else out.
+    oversize_queue: Arc<Queue>,
     memory: MemoryPool,
-    queue: Arc<Queue>,
     in_use: AtomicUsize,
     peak: AtomicUsize,
     computed: AtomicU64,
@@ -143,13 +145,15 @@ impl Hasher {
         if permits == 0 {
             return Err(HasherConfigError::NoPermits);
         }
+        let permits = permits.min(Semaphore::MAX_PERMITS);
         Ok(Hasher(Arc::new(Pool {
             cost,
             dummy,
             permits: Arc::new(Semaphore::new(permits)),
-            oversize: Arc::new(Semaphore::new(1)),
-            memory: MemoryPool::new(blocks, KEEP_IDLE_MEMORY),
             queue: Arc::new(Queue::new(permits)),
+            oversize: Arc::new(Semaphore::new(1)),
+            oversize_queue: Arc::new(Queue::new(1)),
+            memory: MemoryPool::new(blocks, KEEP_IDLE_MEMORY),
             in_use: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             computed: AtomicU64::new(0),
@@ -190,12 +194,13 @@ impl Hasher {
     /// How busy the pool is.
     pub fn load(&self) -> Load {
         let (waiting, shed) = self.0.queue.waiting_and_shed();
+        let (oversize_waiting, oversize_shed) = self.0.oversize_queue.waiting_and_shed();
         Load {
             in_use: self.0.in_use.load(Relaxed),
             peak: self.0.peak.load(Relaxed),
-            waiting,
+            waiting: waiting + oversize_waiting,
             computed: self.0.computed.load(Relaxed),
-            shed,
+            shed: shed + oversize_shed,
         }
     }
 
@@ -204,56 +209,75 @@ impl Hasher {
         T: Send + 'static,
         F: FnOnce(&mut [Block]) -> Result<T, argon2::Error> + Send + 'static,
     {
-        let place = self.0.queue.admit(cost.units())?;
-        let oversize = if cost.memory_kib > self.0.cost.memory_kib {
-            Some(Arc::clone(&self.0.oversize).acquire_owned().await)
+        let oversize = cost.memory_kib > self.0.cost.memory_kib;
+        let queue = if oversize {
+            &self.0.oversize_queue
+        } else {
+            &self.0.queue
+        };
+        let place = queue.admit(cost.units())?;
+        let turn = if oversize {
+            Some(permit_of(&self.0.oversize).await?)
         } else {
             None
         };
-        let permit = Arc::clone(&self.0.permits).acquire_owned().await;
+        let permit = permit_of(&self.0.permits).await?;
         drop(place);
+        let queue = Arc::clone(queue);
         let pool = Arc::clone(&self.0);
         // From here on nothing is cancelled: the task owns the permits and returns them itself.
         let task = tokio::task::spawn_blocking(move || {
-            let _permits = (oversize, permit);
-            pool.compute(cost, work)
+            let _permits = (turn, permit);
+            let (done, seconds) = pool.compute(cost, work);
+            queue.record(cost.units(), seconds);
+            done
         });
-        // The semaphores are never closed and the parameters were checked, so only a runtime
-        // that shuts down comes here. Busy is the answer that lets nobody in.
-        let refused = Busy {
-            retry_after: Duration::from_secs(1),
-        };
         match task.await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
                 tracing::error!(%error, "argon2 refused its parameters");
-                Err(refused)
+                Err(UNFINISHED)
             }
             Err(error) => {
                 tracing::error!(%error, "a password hash did not finish");
-                Err(refused)
+                Err(UNFINISHED)
             }
         }
     }
 }
 
+/// Parameters are checked and semaphores never closed, so only a runtime that shuts down leaves
+/// a hash unfinished. Busy is the answer that lets nobody in.
+const UNFINISHED: Busy = Busy {
+    retry_after: Duration::from_secs(1),
+};
+
+async fn permit_of(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Busy> {
+    Arc::clone(semaphore)
+        .acquire_owned()
+        .await
+        .map_err(|_| UNFINISHED)
+}
+
 impl Pool {
-    /// Runs on a blocking thread, under a permit.
+    /// Computes on a blocking thread, under a permit; answers the seconds it took as well.
     fn compute<T>(
         &self,
         cost: Cost,
         work: impl FnOnce(&mut [Block]) -> Result<T, argon2::Error>,
-    ) -> Result<T, argon2::Error> {
+    ) -> (Result<T, argon2::Error>, f64) {
         let _in_use = InUse::begin(self);
         let started = Instant::now();
-        let mut memory = self.memory.take(cost.blocks()?);
-        let done = work(&mut memory);
-        self.memory.put_back(memory);
+        let done = cost.blocks().and_then(|blocks| {
+            let mut memory = self.memory.take(blocks);
+            let done = work(&mut memory);
+            self.memory.put_back(memory);
+            done
+        });
         let seconds = started.elapsed().as_secs_f64();
         histogram!("idp_argon2_seconds").record(seconds);
         self.computed.fetch_add(1, Relaxed);
-        self.queue.record(cost.units(), seconds);
-        done
+        (done, seconds)
     }
 }
 

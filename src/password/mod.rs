@@ -26,8 +26,6 @@ pub use policy::{Context, Origin, PasswordPolicy, PolicyError, Rule};
 pub use queue::Busy;
 pub use suggest::suggest;
 
-use std::borrow::Cow;
-
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use zeroize::Zeroizing;
 
@@ -79,7 +77,7 @@ impl Password {
         if typed.len() > MAXIMUM_INPUT_BYTES {
             return Err(PasswordError::TooLong);
         }
-        let normalised = Password::normalise(typed);
+        let normalised = Password(compose(typed));
         if normalised.characters() > MAXIMUM_CHARACTERS {
             return Err(PasswordError::TooLong);
         }
@@ -141,28 +139,23 @@ impl Password {
     fn folded(&self) -> Zeroizing<String> {
         fold(&self.0)
     }
+}
 
-    fn normalise(typed: &str) -> Password {
-        if is_nfc(typed) {
-            return Password(Zeroizing::new(typed.to_owned()));
-        }
-        // Room for the worst growth of NFC (threefold), so that no half-built copy is left
-        // behind unwiped by a reallocation.
-        let mut normalised = Zeroizing::new(String::with_capacity(typed.len() * 3));
-        normalised.extend(typed.nfc());
-        Password(normalised)
+/// Brings a text into NFC.
+fn compose(text: &str) -> Zeroizing<String> {
+    if is_nfc(text) {
+        return Zeroizing::new(text.to_owned());
     }
+    // Room for the worst growth of NFC (threefold), so that no half-built copy is left behind
+    // unwiped by a reallocation.
+    let mut composed = Zeroizing::new(String::with_capacity(text.len() * 3));
+    composed.extend(text.nfc());
+    composed
 }
 
 /// Lower case and NFC: how passwords and the words they are compared with are brought together.
 fn fold(text: &str) -> Zeroizing<String> {
-    let lower = Zeroizing::new(text.to_lowercase());
-    let composed: Cow<'_, str> = if is_nfc(&lower) {
-        Cow::Borrowed(lower.as_str())
-    } else {
-        Cow::Owned(lower.nfc().collect())
-    };
-    Zeroizing::new(composed.into_owned())
+    compose(&Zeroizing::new(text.to_lowercase()))
 }
 
 fn with_first_letter_switched(text: &str) -> String {

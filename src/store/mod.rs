@@ -10,6 +10,7 @@ mod conn;
 pub mod dialect;
 mod error;
 pub mod events;
+pub mod meta;
 mod migrations;
 mod postgres;
 pub mod schema;

@@ -271,6 +271,7 @@ diesel::table! {
         remember_me -> Bool,
         session_id -> Nullable<Text>,
         consented -> Bool,
+        flash -> Nullable<Text>,
         finished_at -> Nullable<BigInt>,
         created_at -> BigInt,
         expires_at -> BigInt,

@@ -10,9 +10,9 @@ username-or-email = Benutzername oder E-Mail
 password = Passwort
 remember-me = Angemeldet bleiben
 forgot-password = Passwort vergessen?
-signing-in-as = Angemeldet als
-app-policy = Datenschutzerklärung von { $app }
-app-terms = Nutzungsbedingungen von { $app }
+signed-in-as = Angemeldet als
+app-policy = Datenschutzerklärung
+app-terms = Nutzungsbedingungen
 
 re-authenticate = Bitte melden Sie sich erneut an, um fortzufahren
 invalid-username-or-password = Ungültiger Benutzername oder ungültiges Passwort.
@@ -130,13 +130,12 @@ consent-question = { $app } möchte sehen und verwenden:
 consent-nothing = { $app } möchte wissen, wer Sie sind, und sonst nichts.
 consent-accept = Erlauben
 consent-cancel = Nicht erlauben
-consent-later = Sie können das jederzeit in Ihrem Konto zurücknehmen.
 scope-profile = Ihren Namen und Ihr Profil
 scope-email = Ihre E-Mail-Adresse
 scope-address = Ihre Postanschrift
 scope-phone = Ihre Telefonnummer
 scope-roles = Ihre Rollen
-scope-offline-access = Zugriff, während Sie abwesend sind, bis Sie ihn zurücknehmen
+scope-offline-access = Zugriff, während Sie abwesend sind
 scope-organization = Ihre Organisationen
 
 ## Abmelden und das Konto

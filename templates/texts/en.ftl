@@ -10,9 +10,9 @@ username-or-email = Username or email
 password = Password
 remember-me = Remember me
 forgot-password = Forgot your password?
-signing-in-as = Signed in as
-app-policy = Privacy policy of { $app }
-app-terms = Terms of { $app }
+signed-in-as = Signed in as
+app-policy = Privacy policy
+app-terms = Terms of service
 
 re-authenticate = Please re-authenticate to continue
 invalid-username-or-password = Invalid username or password.
@@ -139,13 +139,12 @@ consent-question = { $app } asks to see and use:
 consent-nothing = { $app } asks to know who you are, and nothing else.
 consent-accept = Allow
 consent-cancel = Do not allow
-consent-later = You can take this back in your account at any time.
 scope-profile = Your name and profile
 scope-email = Your email address
 scope-address = Your postal address
 scope-phone = Your phone number
 scope-roles = Your roles
-scope-offline-access = Access while you are away, until you take it back
+scope-offline-access = Access while you are away
 scope-organization = Your organizations
 
 ## Signing out, and the account

@@ -254,6 +254,7 @@ CREATE TABLE flows (
   remember_me BOOLEAN NOT NULL,
   session_id TEXT,
   consented BOOLEAN NOT NULL,
+  flash TEXT,
   finished_at BIGINT,
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL

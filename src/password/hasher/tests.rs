@@ -136,7 +136,7 @@ async fn a_weaker_hash_is_outdated_once_the_password_was_right() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aborted_requests_free_no_permit_while_their_hash_goes_on() {
     let hasher = Hasher::new(HasherConfig {
-        memory_kib: 512,
+        memory_kib: 4096,
         ..CHEAP
     })
     .unwrap();
@@ -166,7 +166,7 @@ async fn aborted_requests_free_no_permit_while_their_hash_goes_on() {
 #[tokio::test]
 async fn a_started_hash_finishes_and_keeps_its_permit_when_its_request_is_dropped() {
     let hasher = Hasher::new(HasherConfig {
-        memory_kib: 4096,
+        memory_kib: 32_768,
         permits: 1,
         ..CHEAP
     })
@@ -236,6 +236,30 @@ async fn hashes_that_ask_for_more_memory_run_one_at_a_time() {
     let verdicts = futures_util::future::join_all(checks).await;
     assert_eq!(verdicts, vec![Ok(RIGHT); 6]);
     assert_eq!(hasher.load().peak, 1);
+}
+
+#[tokio::test]
+async fn waiting_oversize_hashes_keep_nobody_else_out() {
+    let large = Hasher::new(HasherConfig {
+        memory_kib: 512,
+        ..CHEAP
+    })
+    .unwrap();
+    let stored = large.hash(password("secret"), salt()).await.unwrap();
+    let hasher = cheap();
+    // As slow as an import could make them.
+    (0..500).for_each(|_| hasher.0.oversize_queue.record(512, 5.0));
+    let held = hasher.0.oversize.clone().acquire_owned().await.unwrap();
+    let mut waiting: Vec<_> = (0..64)
+        .map(|_| Box::pin(hasher.verify(password("secret"), Some(&stored))))
+        .collect();
+    for request in &mut waiting {
+        assert_eq!(request.now_or_never(), None);
+    }
+    let one_more = hasher.verify(password("secret"), Some(&stored)).await;
+    assert!(one_more.is_err(), "their own queue is full");
+    assert_eq!(hasher.verify(password("wrong"), None).await, Ok(WRONG));
+    drop((waiting, held));
 }
 
 #[test]

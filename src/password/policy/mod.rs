@@ -245,7 +245,7 @@ mod tests {
             "hedwig.rosen.harbour",
             "h.rosenberg@123456",
             "harbour-harbour-harbour",
-            "vestibule-1234567",
+            "vestibule-123456",
             "rosen hedwig rosen hedwig",
         ] {
             assert_eq!(chosen(personal), [Rule::NotPersonal(8)], "{personal}");

@@ -69,7 +69,7 @@ impl Rule {
         }
     }
 
-    /// The rule's name in a policy string; `None`-like rules of the built-in policy have ours.
+    /// The rule's name in a policy string. `notPersonal` is of the built-in policy alone.
     pub fn policy_name(&self) -> &'static str {
         match self {
             Rule::MinimumLength(_) => "length",

@@ -5,8 +5,16 @@ use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-static STYLESHEET: LazyLock<(String, &str)> =
-    LazyLock::new(|| named("style.css", include_str!("../../../assets/style.css")));
+static STYLESHEET: LazyLock<(String, &str)> = LazyLock::new(|| {
+    named(
+        "style.css",
+        concat!(
+            include_str!("../../../assets/theme.css"),
+            "\n",
+            include_str!("../../../assets/style.css")
+        ),
+    )
+});
 static ICON: LazyLock<(String, &str)> =
     LazyLock::new(|| named("icon.svg", include_str!("../../../assets/icon.svg")));
 

@@ -176,6 +176,7 @@ impl Pages {
         let mut parsed = Tera::default();
         // The empty suffix ends every name: nothing is ever put in unescaped.
         parsed.autoescape_on(vec![""]);
+        parsed.set_escape_fn(escape);
         parsed.add_raw_templates(TEMPLATES)?;
         let by_locale = Locale::all()
             .map(|locale| {
@@ -202,6 +203,23 @@ impl Pages {
         context.insert("page", page);
         Ok(tera.render(P::TEMPLATE, &context)?)
     }
+}
+
+/// Escapes for text and quoted attributes, which is all that templates have. Tera's own way
+/// also escapes the slash, which would make every address unreadable to people and scripts.
+fn escape(words: &str) -> String {
+    let mut escaped = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Gives templates their voice: the function `t(key="…", variable=…)` for sentences that a

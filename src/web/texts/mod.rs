@@ -5,88 +5,28 @@
 //! file to the same keys and variables. Looking a text up cannot fail: a key that a language
 //! lacks falls back to English and then to the key itself.
 
-use std::collections::{BTreeMap, HashMap};
+mod negotiate;
+mod text;
+
+use std::collections::HashMap;
 use std::fmt;
 
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
-use fluent_langneg::{LanguageIdentifier, NegotiationStrategy, negotiate_languages};
-use serde::Serialize;
 use unic_langid::CharacterDirection;
+
+pub use text::{Text, Value};
 
 /// One language: its tag and its file. The first is the one that others fall back to.
 static LANGUAGES: [Language; 2] = [
     Language {
         tag: "en",
-        source: include_str!("../../templates/texts/en.ftl"),
+        source: include_str!("../../../templates/texts/en.ftl"),
     },
     Language {
         tag: "de",
-        source: include_str!("../../templates/texts/de.ftl"),
+        source: include_str!("../../../templates/texts/de.ftl"),
     },
-];
-
-/// How many language tags of one request are looked at, and how long each may be (RFC 5646
-/// section 4.4.1 names 35 characters), so that negotiation is bounded whatever is sent.
-const MAX_TAGS: usize = 16;
-const MAX_TAG_LENGTH: usize = 35;
-
-/// Keycloak's message names, which its API answers carry and its realm files name, and the
-/// keys of ours that hold the same sentence. The number of Keycloak's `{0}` is `$count`.
-const KEYCLOAK: [(&str, &str); 20] = [
-    (
-        "invalidPasswordMinLengthMessage",
-        "invalid-password-min-length",
-    ),
-    (
-        "invalidPasswordMaxLengthMessage",
-        "invalid-password-max-length",
-    ),
-    (
-        "invalidPasswordMinDigitsMessage",
-        "invalid-password-min-digits",
-    ),
-    (
-        "invalidPasswordMinLowerCaseCharsMessage",
-        "invalid-password-min-lower-case-chars",
-    ),
-    (
-        "invalidPasswordMinUpperCaseCharsMessage",
-        "invalid-password-min-upper-case-chars",
-    ),
-    (
-        "invalidPasswordMinSpecialCharsMessage",
-        "invalid-password-min-special-chars",
-    ),
-    (
-        "invalidPasswordNotUsernameMessage",
-        "invalid-password-not-username",
-    ),
-    (
-        "invalidPasswordNotEmailMessage",
-        "invalid-password-not-email",
-    ),
-    (
-        "invalidPasswordNotContainsUsernameMessage",
-        "invalid-password-not-contains-username",
-    ),
-    (
-        "invalidPasswordRegexPatternMessage",
-        "invalid-password-regex-pattern",
-    ),
-    ("invalidPasswordHistoryMessage", "invalid-password-history"),
-    (
-        "invalidPasswordBlacklistedMessage",
-        "invalid-password-blacklisted",
-    ),
-    ("profileScopeConsentText", "scope-profile"),
-    ("emailScopeConsentText", "scope-email"),
-    ("addressScopeConsentText", "scope-address"),
-    ("phoneScopeConsentText", "scope-phone"),
-    ("rolesScopeConsentText", "scope-roles"),
-    ("offlineAccessScopeConsentText", "scope-offline-access"),
-    ("organizationScopeConsentText", "scope-organization"),
-    ("samlRoleListScopeConsentText", "scope-roles"),
 ];
 
 struct Language {
@@ -144,95 +84,6 @@ impl fmt::Debug for Locale {
     }
 }
 
-/// What a text's variable stands for. A number also chooses the plural form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// A count.
-    Number(i64),
-    /// A name, an address or other words, put in as they are.
-    Words(String),
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Value {
-        Value::Number(number)
-    }
-}
-
-impl From<u32> for Value {
-    fn from(number: u32) -> Value {
-        Value::Number(i64::from(number))
-    }
-}
-
-impl From<&str> for Value {
-    fn from(words: &str) -> Value {
-        Value::Words(words.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(words: String) -> Value {
-        Value::Words(words)
-    }
-}
-
-/// A sentence that is not yet in a language: what code hands to a page or a mail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Text {
-    /// A text of ours.
-    Keyed {
-        /// Its key in the `.ftl` files.
-        key: &'static str,
-        /// Its variables.
-        args: BTreeMap<&'static str, Value>,
-    },
-    /// Words somebody else wrote, such as a scope's description; shown as they are.
-    Plain(String),
-}
-
-impl Text {
-    /// The text with this key.
-    #[must_use]
-    pub fn key(key: &'static str) -> Text {
-        Text::Keyed {
-            key,
-            args: BTreeMap::new(),
-        }
-    }
-
-    /// The same with a variable filled in; a plain text has none and stays as it is.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Text {
-        if let Text::Keyed { args, .. } = &mut self {
-            args.insert(name, value.into());
-        }
-        self
-    }
-
-    /// Somebody else's words.
-    #[must_use]
-    pub fn plain(words: impl Into<String>) -> Text {
-        Text::Plain(words.into())
-    }
-
-    /// The text that Keycloak calls `name` (`invalidPasswordMinLengthMessage`), also in the
-    /// `${name}` form of its realm files; `None` where we have no such text.
-    #[must_use]
-    pub fn keycloak(name: &str) -> Option<Text> {
-        let name = name
-            .strip_prefix("${")
-            .and_then(|n| n.strip_suffix('}'))
-            .unwrap_or(name);
-        KEYCLOAK
-            .iter()
-            .find(|(theirs, _)| *theirs == name)
-            .map(|(_, ours)| Text::key(ours))
-    }
-}
-
 /// All texts of all languages. Made once at start and shared.
 pub struct Texts {
     bundles: HashMap<&'static str, FluentBundle<FluentResource>>,
@@ -263,19 +114,7 @@ impl Texts {
         accept_language: Option<&str>,
         realm_default: Option<&str>,
     ) -> Locale {
-        let requested: Vec<LanguageIdentifier> = tags(ui_locales)
-            .chain(tags(cookie_locale))
-            .chain(weighted_tags(accept_language))
-            .chain(tags(realm_default))
-            .filter_map(|tag| tag.parse().ok())
-            .collect();
-        let available: Vec<LanguageIdentifier> = Locale::all()
-            .filter_map(|locale| locale.tag().parse().ok())
-            .collect();
-        negotiate_languages(&requested, &available, None, NegotiationStrategy::Lookup)
-            .first()
-            .and_then(|found| Locale::from_tag(&found.to_string()))
-            .unwrap_or(Locale::ENGLISH)
+        negotiate::negotiate(ui_locales, cookie_locale, accept_language, realm_default)
     }
 
     /// The text with this key in this language.
@@ -349,44 +188,9 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn tags(list: Option<&str>) -> impl Iterator<Item = &str> {
-    list.unwrap_or_default()
-        .split_ascii_whitespace()
-        .take(MAX_TAGS)
-        .filter(|tag| tag.len() <= MAX_TAG_LENGTH)
-}
-
-/// The tags of an `Accept-Language`, best first; those with weight 0 are refusals.
-fn weighted_tags(header: Option<&str>) -> impl Iterator<Item = &str> {
-    let mut weighted: Vec<(u16, &str)> = header
-        .unwrap_or_default()
-        .split(',')
-        .take(MAX_TAGS)
-        .map(|entry| {
-            let (tag, parameter) = entry.split_once(';').unwrap_or((entry, "q=1"));
-            (weight(parameter), tag.trim())
-        })
-        .filter(|(weight, tag)| *weight > 0 && tag.len() <= MAX_TAG_LENGTH)
-        .collect();
-    weighted.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
-    weighted.into_iter().map(|(_, tag)| tag)
-}
-
-/// A `q` parameter in thousandths; one that cannot be read counts as absent, which is 1.
-fn weight(parameter: &str) -> u16 {
-    let q = parameter
-        .trim()
-        .strip_prefix("q=")
-        .and_then(|q| q.trim().parse::<f32>().ok());
-    match q {
-        Some(q) if (0.0..=1.0).contains(&q) => (q * 1000.0) as u16,
-        _ => 1000,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
 
@@ -424,7 +228,7 @@ mod tests {
     #[test]
     fn every_keycloak_name_leads_to_a_text() {
         let english = messages(Locale::ENGLISH.0.source);
-        for (theirs, ours) in KEYCLOAK {
+        for (theirs, ours) in text::KEYCLOAK {
             assert!(english.contains_key(ours), "{theirs}");
         }
         assert_eq!(
@@ -461,49 +265,5 @@ mod tests {
         let app = "Shop\u{202e}\u{2066}\n{ $x }".into();
         let sentence = texts.text(Locale::ENGLISH, "consent-title", &[("app", app)]);
         assert!(sentence.contains("Shop{ $x }"), "{sentence}");
-    }
-
-    #[test]
-    fn languages_are_negotiated_in_the_order_of_their_sources() {
-        let texts = Texts::builtin();
-        let negotiate =
-            |ui, cookie, header, realm| texts.negotiate(ui, cookie, header, realm).tag();
-        assert_eq!(negotiate(None, None, None, None), "en");
-        assert_eq!(negotiate(None, None, None, Some("de")), "de");
-        assert_eq!(negotiate(None, None, Some("en"), Some("de")), "en");
-        assert_eq!(negotiate(None, Some("de"), Some("en"), None), "de");
-        assert_eq!(negotiate(Some("en"), Some("de"), None, None), "en");
-        assert_eq!(negotiate(Some("tlh de-AT en"), None, None, None), "de");
-        assert_eq!(
-            negotiate(None, None, Some("en;q=0.2, de-CH;q=0.8"), None),
-            "de"
-        );
-        assert_eq!(negotiate(None, None, Some("de;q=0, *"), None), "en");
-        assert_eq!(negotiate(Some("tlh"), None, Some("tlh, DE"), None), "de");
-    }
-
-    #[test]
-    fn hostile_language_lists_end_in_english() {
-        let texts = Texts::builtin();
-        let long = "x,".repeat(1 << 20);
-        let hostile = [
-            "",
-            ";",
-            ",;q=,;;,",
-            "\0",
-            "de\u{202e}",
-            "-",
-            "../de",
-            "q=NaN;q=NaN",
-            &long,
-        ];
-        for list in hostile {
-            let list = Some(list);
-            assert_eq!(
-                texts.negotiate(list, list, list, list),
-                Locale::ENGLISH,
-                "{list:.20?}"
-            );
-        }
     }
 }

@@ -1,0 +1,363 @@
+//! The composition root: the only file that knows every module.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::{Map, json};
+
+use crate::config::{Proxies, limits};
+use crate::kernel::Entropy;
+use crate::kernel::seal::Keyring;
+use crate::login::turnstile::Turnstile;
+use crate::oidc::catalog::Catalog;
+use crate::oidc::engine::Engine;
+use crate::oidc::provision::{self, MASTER, Tools};
+use crate::oidc::routes;
+use crate::password::{Hasher, HasherConfig, Password, Salt};
+use crate::role;
+use crate::store::{Store, StoreError};
+use crate::web::headers;
+use crate::web::pages::Pages;
+use crate::web::texts::Texts;
+
+/// What a server is made of.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The master key.
+    pub keyring: Keyring,
+    /// The public URL without a slash at its end.
+    pub public_url: String,
+    /// Whose forwarding header is believed.
+    pub proxies: Proxies,
+    /// Argon2's parameters and permits.
+    pub hasher: HasherConfig,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The pages.
+    #[error("the pages cannot be made: {0}")]
+    Pages(#[from] crate::web::pages::PageError),
+    /// The hasher's parameters.
+    #[error("Argon2: {0}")]
+    Hasher(#[from] crate::password::HasherConfigError),
+    /// A socket.
+    #[error("a listener cannot be opened: {0}")]
+    Listen(#[from] std::io::Error),
+    /// The first administrator.
+    #[error("the first administrator cannot be made: {0}")]
+    Bootstrap(String),
+}
+
+/// Puts the engine together.
+///
+/// # Errors
+/// The parameters make no sense.
+pub fn engine(parts: Parts) -> Result<Engine, StartError> {
+    let texts = Arc::new(Texts::builtin());
+    let keyring = Arc::new(parts.keyring);
+    Ok(Engine {
+        store: parts.store,
+        catalog: Catalog::new(Arc::clone(&keyring), parts.public_url.clone()),
+        keyring,
+        entropy: Entropy,
+        hasher: Hasher::new(parts.hasher)?,
+        turnstile: Turnstile::default(),
+        pages: Pages::new(&texts)?,
+        texts,
+        public_url: parts.public_url,
+        proxies: parts.proxies,
+    })
+}
+
+/// The first administrator, as the operator wants him.
+pub struct FirstAdmin {
+    /// The user name.
+    pub username: String,
+    /// The password; `None` makes a one-time temporary one.
+    pub password: Option<String>,
+}
+
+/// Makes realm `master` where there is none, with its administrator.
+///
+/// Answers the temporary password that was made, to be shown once.
+///
+/// # Errors
+/// The database fails, or the name or password cannot be used.
+pub async fn bootstrap(engine: &Engine, admin: FirstAdmin) -> Result<Option<String>, StartError> {
+    let exists = engine
+        .store
+        .run(|store| {
+            store.read(|tx| Ok::<_, StoreError>(crate::realm::rows::by_name(tx, MASTER)?.is_some()))
+        })
+        .await?;
+    if exists {
+        return Ok(None);
+    }
+    let made = admin
+        .password
+        .is_none()
+        .then(|| crate::password::suggest(|out: &mut [u8]| engine.entropy.fill(out)));
+    let password = admin.password.or_else(|| made.clone()).unwrap_or_default();
+    let password = Password::parse(&password)
+        .map_err(|error| StartError::Bootstrap(format!("its password: {error}")))?;
+    let salt = Salt::new(|out: &mut [u8]| engine.entropy.fill(out));
+    let hash = engine
+        .hasher
+        .hash(password, salt)
+        .await
+        .map_err(|_| StartError::Bootstrap("the hasher is busy".into()))?;
+    let username = crate::user::name::parse_username(&admin.username)
+        .map_err(|error| StartError::Bootstrap(format!("its name {error}")))?;
+    let temporary = made.is_some();
+    let (keyring, entropy) = (Arc::clone(&engine.keyring), engine.entropy);
+    let first = engine
+        .store
+        .run(move |store| {
+            store.tx(|tx| {
+                let tools = Tools {
+                    keyring: &keyring,
+                    entropy: &entropy,
+                };
+                let settings = Map::from_iter([("displayName".to_owned(), json!("Vestibule"))]);
+                let Some(master) =
+                    provision::create_realm(tx, tools, (None, MASTER, true), settings)?
+                else {
+                    return Ok::<_, StoreError>(false);
+                };
+                let user = provision::blank_user(tx, tools, &master, &username)?;
+                if provision::create_user(tx, &master, &user, &[])?.is_err() {
+                    return Ok(false);
+                }
+                let graph = role::rows::graph(tx, &master.id)?;
+                if let Some(role) = graph.named(None, "admin") {
+                    role::rows::assign(tx, &user.id, &role.id)?;
+                }
+                provision::set_password_by_admin(
+                    tx,
+                    &entropy,
+                    &master,
+                    &user.id,
+                    (hash.as_str(), None, temporary),
+                )?;
+                Ok(true)
+            })
+        })
+        .await?;
+    Ok(made.filter(|_| first))
+}
+
+/// Sockets to listen on, already open, so that a free port can be asked for.
+pub struct Listeners {
+    /// The public one.
+    pub http: Vec<TcpListener>,
+    /// TLS on the public side.
+    pub https: Option<(TcpListener, rustls::ServerConfig)>,
+    /// Health and metrics.
+    pub management: Option<TcpListener>,
+    /// Worker threads; `None` is one per core.
+    pub workers: Option<usize>,
+}
+
+/// A running server.
+pub struct Running {
+    /// The engine.
+    pub engine: web::Data<Engine>,
+    public: ServerHandle,
+    management: Option<ServerHandle>,
+    draining: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    servers: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
+}
+
+/// Starts serving. Returns as soon as the sockets are served.
+///
+/// # Errors
+/// A socket cannot be used.
+pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError> {
+    let engine = web::Data::new(engine);
+    let draining = Arc::new(AtomicBool::new(false));
+    let public = public_server(&engine, listeners.http, listeners.https, listeners.workers)?;
+    let public_handle = public.handle();
+    let mut servers = vec![tokio::spawn(public)];
+    let management = match listeners.management {
+        Some(listener) => {
+            let server = management_server(&engine, &draining, listener)?;
+            let handle = server.handle();
+            servers.push(tokio::spawn(server));
+            Some(handle)
+        }
+        None => None,
+    };
+    let tasks = vec![tokio::spawn(watch_configuration(engine.clone()))];
+    Ok(Running {
+        engine,
+        public: public_handle,
+        management,
+        draining,
+        tasks,
+        servers,
+    })
+}
+
+impl Running {
+    /// Stops: not ready at once, what is running is finished within 30 s (reliability R-27).
+    pub async fn stop(self, linger: Duration) {
+        self.draining.store(true, Ordering::SeqCst);
+        tokio::time::sleep(linger).await;
+        self.public.stop(true).await;
+        if let Some(management) = self.management {
+            management.stop(false).await;
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        for server in self.servers {
+            if let Ok(Err(error)) = server.await {
+                tracing::error!(error = %error, "a listener ended with an error");
+            }
+        }
+    }
+}
+
+fn public_server(
+    engine: &web::Data<Engine>,
+    http: Vec<TcpListener>,
+    https: Option<(TcpListener, rustls::ServerConfig)>,
+    workers: Option<usize>,
+) -> std::io::Result<actix_web::dev::Server> {
+    let shared = engine.clone();
+    let tls = engine.secure_cookies();
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .app_data(web::PayloadConfig::new(limits::FORM_BYTES))
+            .wrap(headers::everywhere(tls))
+            .configure(routes::configure)
+            .default_service(web::to(not_found))
+    })
+    .client_request_timeout(limits::REQUEST_HEAD)
+    .keep_alive(limits::KEEP_ALIVE)
+    .shutdown_timeout(30)
+    .disable_signals();
+    if let Some(workers) = workers {
+        server = server.workers(workers);
+    }
+    for listener in http {
+        server = server.listen(listener)?;
+    }
+    if let Some((listener, config)) = https {
+        server = server.listen_rustls_0_23(listener, config)?;
+    }
+    Ok(server.run())
+}
+
+async fn not_found() -> HttpResponse {
+    HttpResponse::NotFound().json(json!({ "error": "HTTP 404 Not Found" }))
+}
+
+fn management_server(
+    engine: &web::Data<Engine>,
+    draining: &Arc<AtomicBool>,
+    listener: TcpListener,
+) -> std::io::Result<actix_web::dev::Server> {
+    let shared = engine.clone();
+    let draining = web::Data::from(Arc::clone(draining));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .app_data(draining.clone())
+            .route("/health/live", web::get().to(up))
+            .route("/health/started", web::get().to(up))
+            .route("/health/ready", web::get().to(ready))
+            .route("/health", web::get().to(ready))
+            .route("/metrics", web::get().to(metrics_text))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+async fn up() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "UP", "checks": [] }))
+}
+
+async fn ready(engine: web::Data<Engine>, draining: web::Data<AtomicBool>) -> HttpResponse {
+    let database = engine
+        .store
+        .run(|store| store.read(|tx| crate::realm::rows::versions(tx)))
+        .await;
+    let check =
+        |name: &str, up: bool| json!({ "name": name, "status": if up { "UP" } else { "DOWN" } });
+    let (database, serving) = (database.is_ok(), !draining.load(Ordering::SeqCst));
+    let checks = [check("database", database), check("serving", serving)];
+    let up = database && serving;
+    let body = json!({ "status": if up { "UP" } else { "DOWN" }, "checks": checks });
+    if up {
+        HttpResponse::Ok().json(body)
+    } else {
+        HttpResponse::ServiceUnavailable().json(body)
+    }
+}
+
+async fn metrics_text() -> HttpResponse {
+    let text = METRICS
+        .get()
+        .map(|handle| handle.render())
+        .unwrap_or_default();
+    HttpResponse::Ok()
+        .insert_header(("Content-Type", "text/plain; version=0.0.4"))
+        .body(text)
+}
+
+static METRICS: std::sync::OnceLock<metrics_exporter_prometheus::PrometheusHandle> =
+    std::sync::OnceLock::new();
+
+/// Installs the recorder of metrics; once per process.
+pub fn install_metrics() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .set_buckets(&[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
+    let recorder = match recorder {
+        Ok(builder) => builder.build_recorder(),
+        Err(error) => {
+            tracing::warn!(error = %error, "no metrics");
+            return;
+        }
+    };
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_ok() {
+        let _ = METRICS.set(handle);
+        metrics::gauge!("idp_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    }
+}
+
+/// Sees changes of configuration that other nodes have made, within a second.
+async fn watch_configuration(engine: web::Data<Engine>) {
+    let mut every = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        every.tick().await;
+        let shared = engine.clone();
+        let refreshed = engine.store.run(move |_| shared.refresh_catalog()).await;
+        if let Err(error) = refreshed {
+            tracing::warn!(error = %error, "the configuration could not be compared");
+        }
+    }
+}
+
+/// The address that a listener got.
+///
+/// # Errors
+/// The socket has none.
+pub fn address(listener: &TcpListener) -> std::io::Result<SocketAddr> {
+    listener.local_addr()
+}

@@ -1,0 +1,108 @@
+//! `vestibule serve`.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use super::{Failure, boot, runtime};
+use crate::app::{self, FirstAdmin, Listeners};
+use crate::config::Config;
+use crate::oidc::engine::Engine;
+
+/// How long a node that is told to stop goes on serving, so that a balancer notices (reliability R-27). On a
+/// terminal, where a person waits, not at all.
+const LINGER: Duration = Duration::from_secs(2);
+
+pub(super) fn run(config: Config) -> Result<(), Failure> {
+    boot::logging(&config)?;
+    app::install_metrics();
+    // Opened before the runtime starts: PostgreSQL's connections block, which an async thread must not.
+    let engine = boot::engine(&config, config.public_url.base().to_owned())?;
+    runtime()?.block_on(serve(config, engine))
+}
+
+async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
+    let open = |address| {
+        TcpListener::bind(address).map_err(|error| Failure::failed(format!("{address}: {error}")))
+    };
+    let http: Vec<TcpListener> = config
+        .listeners
+        .http
+        .map(open)
+        .transpose()?
+        .into_iter()
+        .collect();
+    let management = open(config.listeners.management)?;
+    let https = match &config.listeners.https {
+        Some(https) => Some((
+            open(https.addr)?,
+            crate::web::tls::server_config(&https.cert, &https.key).map_err(Failure::usage)?,
+        )),
+        None => None,
+    };
+    for switch in config.insecure_switches() {
+        tracing::warn!(switch, "a dangerous switch is on");
+    }
+    let public_url = config.public_url.base().to_owned();
+    let admin = match &config.bootstrap.admin {
+        Some(admin) => FirstAdmin {
+            username: admin.username.clone(),
+            password: Some(admin.password.expose().to_owned()),
+        },
+        None => FirstAdmin {
+            username: "admin".to_owned(),
+            password: None,
+        },
+    };
+    let shown = admin.username.clone();
+    if let Some(password) = app::bootstrap(&engine, admin)
+        .await
+        .map_err(Failure::failed)?
+    {
+        first_sign_in(&public_url, &shown, &password);
+    }
+    let listeners = Listeners {
+        http,
+        https,
+        management: Some(management),
+        workers: config.listeners.workers,
+    };
+    let running = app::serve(engine, listeners).map_err(Failure::failed)?;
+    tracing::info!(
+        public_url,
+        database = running.engine.store.kind(),
+        "serving"
+    );
+    stop_signal().await;
+    tracing::info!("stopping");
+    running.stop(LINGER).await;
+    Ok(())
+}
+
+/// Shown once, on the terminal of who starts the server for the first time; never logged.
+#[expect(
+    clippy::print_stderr,
+    reason = "a secret for the person at the terminal, which logs must not hold"
+)]
+fn first_sign_in(public_url: &str, username: &str, password: &str) {
+    eprintln!(
+        "\n  The first administrator was made. Sign in once with this temporary password and set your own:\n\n    \
+         {public_url}/realms/master/login-actions/required-action?client_id=security-admin-console\n    \
+         user      {username}\n    password  {password}\n"
+    );
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(super) async fn stop_signal() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,317 @@
+//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0): asks before it signs anybody out, unless the
+//! application proves by an ID token of this very session that it may.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::authorize::language;
+use super::catalog::RealmConfig;
+use super::context::Peer;
+use super::engine::Engine;
+use super::form::Form;
+use super::issue::verify_ours;
+use super::show::{Face, Reply, store_failed};
+use super::steps::Browser;
+use super::texts;
+use crate::client::{Client, redirect};
+use crate::kernel::sha256_base64;
+use crate::session::{self, Session};
+use crate::store::events::{self, Event};
+use crate::store::{StoreError, Tx};
+use crate::user;
+use crate::web::cookie::Cookies;
+use crate::web::headers::same_origin;
+use crate::web::pages::Logout;
+use crate::web::texts::Text;
+
+/// `GET …/protocol/openid-connect/logout`.
+pub async fn get(
+    request: HttpRequest,
+    realm: web::Path<String>,
+    engine: web::Data<Engine>,
+) -> HttpResponse {
+    let form = Form::parse(request.query_string().as_bytes());
+    answer(
+        &request,
+        realm.into_inner(),
+        form,
+        engine.into_inner(),
+        false,
+    )
+    .await
+}
+
+/// `POST …/protocol/openid-connect/logout`: the same by a form, and the confirmation of our own page.
+pub async fn post(
+    request: HttpRequest,
+    realm: web::Path<String>,
+    body: web::Bytes,
+    engine: web::Data<Engine>,
+) -> HttpResponse {
+    let posted = Form::parse(&body);
+    let confirmed = posted.has("confirmLogout") && same_origin(&request, &engine.public_url);
+    // Our own page posts its button and token, and what the application asked for stays in the query.
+    let form = if confirmed {
+        posted.over(Form::parse(request.query_string().as_bytes()))
+    } else {
+        posted
+    };
+    answer(
+        &request,
+        realm.into_inner(),
+        form,
+        engine.into_inner(),
+        confirmed,
+    )
+    .await
+}
+
+async fn answer(
+    request: &HttpRequest,
+    realm: String,
+    form: Form,
+    engine: Arc<Engine>,
+    confirmed: bool,
+) -> HttpResponse {
+    let accept_language = language(request);
+    let visit = Visit {
+        browser: Browser::new(request),
+        peer: Peer::of(request, &engine),
+        accept_language: accept_language.clone(),
+        form,
+        realm,
+        confirmed,
+    };
+    let shared = Arc::clone(&engine);
+    match engine
+        .store
+        .run(move |store| store.tx(|tx| visit.logout(tx, &shared)))
+        .await
+    {
+        Ok(reply) => reply.into_response(),
+        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+    }
+}
+
+struct Visit {
+    realm: String,
+    form: Form,
+    browser: Browser,
+    peer: Peer,
+    accept_language: Option<String>,
+    confirmed: bool,
+}
+
+/// What the application asked for, as far as it holds.
+struct Asked {
+    client: Option<Arc<Client>>,
+    /// The session that the hint names.
+    hinted: Option<Session>,
+    had_hint: bool,
+    target: Option<String>,
+}
+
+impl Visit {
+    fn logout(&self, tx: &mut Tx<'_>, engine: &Engine) -> Result<Reply, StoreError> {
+        let Some(config) = engine.catalog.current(tx, &self.realm)? else {
+            let face = Face::plain(engine, self.accept_language.as_deref());
+            return Ok(face.error(
+                engine,
+                StatusCode::NOT_FOUND,
+                Text::key("realm-not-found"),
+                None,
+            ));
+        };
+        let face = Face::of(
+            engine,
+            &config,
+            (self.form.get("ui_locales"), self.accept_language.as_deref()),
+        );
+        let cookies = Cookies::new(config.realm.cookie_tag(), engine.secure_cookies());
+        let asked = match self.asked(tx, engine, &config)? {
+            Ok(asked) => asked,
+            Err(text) => return Ok(face.error(engine, StatusCode::BAD_REQUEST, text, None)),
+        };
+        let cookie = self.browser.session(&cookies);
+        let current = match &cookie {
+            Some(secret) => {
+                session::rows::by_cookie(tx, &config.realm.id, &sha256_base64(secret.as_bytes()))?
+            }
+            None => None,
+        };
+        let token = cookie
+            .as_deref()
+            .map(|secret| form_token(engine, secret))
+            .unwrap_or_default();
+        let confirmed = self.confirmed && !token.is_empty() && same(self.form.text("flow"), &token);
+        let proven = match (&asked.hinted, &current) {
+            (Some(hinted), Some(current)) => hinted.id == current.id,
+            // No cookie of ours, or the session behind it is over: the hint alone ends what it names.
+            (_, None) => asked.had_hint,
+            (None, Some(_)) => false,
+        };
+        if current.is_some() && !(confirmed || proven)
+            || (current.is_none() && !asked.had_hint && asked.target.is_none())
+        {
+            let account = match &current {
+                Some(session) => user::rows::by_id(tx, &session.user_id)?.map(|user| user.username),
+                None => None,
+            };
+            let page = Logout {
+                action: self.again(&config),
+                flow: token,
+                account,
+            };
+            let back = asked.target.as_deref().and_then(redirect::csp_source);
+            return Ok(face.page_to(engine, &page, back));
+        }
+        for session in current.iter().chain(asked.hinted.iter()) {
+            self.end(tx, engine, &config, session)?;
+        }
+        let mut reply = match &asked.target {
+            Some(target) => self.leave(&face, engine, target, &asked),
+            None => face.message(engine, "signed-out-title", "signed-out"),
+        };
+        reply.clear_session = cookie.is_some();
+        Ok(reply.cookies(&cookies))
+    }
+
+    /// Checks client, hint and redirect URI. The redirect happens only to a registered URI of a known client.
+    fn asked(
+        &self,
+        tx: &mut Tx<'_>,
+        engine: &Engine,
+        config: &Arc<RealmConfig>,
+    ) -> Result<Result<Asked, Text>, StoreError> {
+        let now = tx.now()?;
+        let hint = match self.form.get("id_token_hint") {
+            Some(text) => match verify_ours(config, text, "ID", now, true) {
+                Some(token) => Some(token),
+                None => return Ok(Err(texts::parameter("id_token_hint"))),
+            },
+            None => None,
+        };
+        let named = self.form.get("client_id");
+        if let (Some(hint), Some(named)) = (&hint, named)
+            && hint.client_id != named
+        {
+            return Ok(Err(texts::parameter("id_token_hint")));
+        }
+        let client = match hint.as_ref().map(|hint| hint.client_id.as_str()).or(named) {
+            Some(client_id) => config.client(tx, client_id)?,
+            None => None,
+        };
+        let hinted = match hint.as_ref().and_then(|hint| hint.session.as_ref()) {
+            Some(sid) => session::rows::by_id(tx, sid)?.filter(|session| {
+                hint.as_ref()
+                    .is_some_and(|hint| hint.user == session.user_id)
+            }),
+            None => None,
+        };
+        let target = match self.form.get("post_logout_redirect_uri") {
+            None => None,
+            Some(uri) => {
+                let Some(client) = &client else {
+                    return Ok(Err(
+                        Text::key("missing-parameters").with("name", "id_token_hint")
+                    ));
+                };
+                if !registered(client, uri, &engine.public_url) {
+                    return Ok(Err(Text::key("invalid-redirect-uri")));
+                }
+                Some(uri.to_owned())
+            }
+        };
+        Ok(Ok(Asked {
+            had_hint: hint.is_some(),
+            client,
+            hinted,
+            target,
+        }))
+    }
+
+    /// This request once more, for the form of the confirmation page.
+    fn again(&self, config: &RealmConfig) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for name in [
+            "client_id",
+            "post_logout_redirect_uri",
+            "state",
+            "ui_locales",
+        ] {
+            if let Some(value) = self.form.get(name) {
+                query.append_pair(name, value);
+            }
+        }
+        let query = query.finish();
+        let separator = if query.is_empty() { "" } else { "?" };
+        format!(
+            "{}/protocol/openid-connect/logout{separator}{query}",
+            config.issuer
+        )
+    }
+
+    fn end(
+        &self,
+        tx: &mut Tx<'_>,
+        engine: &Engine,
+        config: &RealmConfig,
+        session: &Session,
+    ) -> Result<(), StoreError> {
+        if !session::rows::delete(tx, &session.id)? {
+            return Ok(());
+        }
+        let now = tx.now()?;
+        let event = Event::new(&config.realm.id, "LOGOUT")
+            .user(&session.user_id)
+            .session(&session.id)
+            .from(&self.peer.ip_address);
+        events::record(tx, &engine.entropy, now, event)
+    }
+
+    fn leave(&self, face: &Face, engine: &Engine, target: &str, asked: &Asked) -> Reply {
+        let mut parameters = Vec::new();
+        if let Some(state) = self.form.get("state") {
+            parameters.push(("state", state));
+        }
+        let app = asked
+            .client
+            .as_ref()
+            .map_or("", |client| client.display_name());
+        if parameters.is_empty() {
+            return Reply::see_other(target.to_owned());
+        }
+        face.respond(
+            engine,
+            (target, crate::flow::ResponseMode::Query, app),
+            &parameters,
+        )
+    }
+}
+
+/// Whether the client has registered the URI for this purpose: attribute `post.logout.redirect.uris`, entries joined
+/// by `##`, `+` for the redirect URIs.
+fn registered(client: &Client, uri: &str, public_url: &str) -> bool {
+    let root = client.settings.root_url.as_deref();
+    let by_login = || redirect::matches(&client.settings.redirect_uris, uri, root, public_url);
+    match client.attribute("post.logout.redirect.uris") {
+        None => by_login(),
+        Some(list) => list.split("##").any(|entry| match entry {
+            "+" => by_login(),
+            "-" => false,
+            entry => redirect::matches(&[entry.to_owned()], uri, root, public_url),
+        }),
+    }
+}
+
+/// The confirmation form's token, bound to the session's cookie.
+fn form_token(engine: &Engine, secret: &str) -> String {
+    let mac = engine.keyring.digest("logout-form", secret.as_bytes());
+    sha256_base64(&mac)
+}
+
+fn same(one: &str, two: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), two.as_bytes()).is_ok()
+}

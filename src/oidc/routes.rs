@@ -1,0 +1,201 @@
+//! The routes of the protocol engine below `/realms/{realm}`.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use serde_json::json;
+
+use super::engine::Engine;
+use super::show::brand_css;
+use super::{authorize, cors, introspect, logout, revoke, steps, token, userinfo};
+use crate::store::StoreError;
+use crate::web::pages::{icon, stylesheet};
+
+/// Forms of the protocol are small (reliability H014).
+const FORM_LIMIT: usize = 16 * 1024;
+
+/// One route: a test walks this table with a gated person's credentials, so a new route is covered by being here.
+pub struct Entry {
+    /// The method.
+    pub method: Method,
+    /// The path's pattern.
+    pub path: &'static str,
+    handler: fn() -> Route,
+}
+
+/// Every route of the engine.
+pub fn table() -> Vec<Entry> {
+    let get = |path, handler| Entry {
+        method: Method::GET,
+        path,
+        handler,
+    };
+    let post = |path, handler| Entry {
+        method: Method::POST,
+        path,
+        handler,
+    };
+    let options = |path| Entry {
+        method: Method::OPTIONS,
+        path,
+        handler: || web::method(Method::OPTIONS).to(preflight),
+    };
+    vec![
+        get("/realms/{realm}/.well-known/openid-configuration", || {
+            web::get().to(discovery)
+        }),
+        get(
+            "/.well-known/oauth-authorization-server/realms/{realm}",
+            || web::get().to(discovery),
+        ),
+        get(
+            "/realms/{realm}/.well-known/oauth-authorization-server",
+            || web::get().to(discovery),
+        ),
+        get("/realms/{realm}/protocol/openid-connect/certs", || {
+            web::get().to(certs)
+        }),
+        get("/realms/{realm}/protocol/openid-connect/auth", || {
+            web::get().to(authorize::get)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/auth", || {
+            web::post().to(authorize::post)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/token", || {
+            web::post().to(token::post)
+        }),
+        options("/realms/{realm}/protocol/openid-connect/token"),
+        get("/realms/{realm}/protocol/openid-connect/userinfo", || {
+            web::get().to(userinfo::answer)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/userinfo", || {
+            web::post().to(userinfo::answer)
+        }),
+        options("/realms/{realm}/protocol/openid-connect/userinfo"),
+        post(
+            "/realms/{realm}/protocol/openid-connect/token/introspect",
+            || web::post().to(introspect::post),
+        ),
+        post("/realms/{realm}/protocol/openid-connect/revoke", || {
+            web::post().to(revoke::post)
+        }),
+        options("/realms/{realm}/protocol/openid-connect/revoke"),
+        get("/realms/{realm}/protocol/openid-connect/logout", || {
+            web::get().to(logout::get)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/logout", || {
+            web::post().to(logout::post)
+        }),
+        get("/realms/{realm}/login-actions/authenticate", || {
+            web::get().to(steps::get_authenticate)
+        }),
+        post("/realms/{realm}/login-actions/authenticate", || {
+            web::post().to(steps::post_authenticate)
+        }),
+        get("/realms/{realm}/login-actions/required-action", || {
+            web::get().to(steps::get_required_action)
+        }),
+        post("/realms/{realm}/login-actions/required-action", || {
+            web::post().to(steps::post_required_action)
+        }),
+        get("/realms/{realm}/resources/brand.css", || {
+            web::get().to(brand)
+        }),
+        get(stylesheet().0, || {
+            web::get().to(|| async { asset("text/css; charset=utf-8", stylesheet().1) })
+        }),
+        get(icon().0, || {
+            web::get().to(|| async { asset("image/svg+xml", icon().1) })
+        }),
+    ]
+}
+
+/// Mounts everything.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let mut by_path: BTreeMap<&'static str, Resource> = BTreeMap::new();
+    for entry in table() {
+        let resource = by_path.remove(entry.path).unwrap_or_else(|| {
+            web::resource(entry.path).app_data(web::PayloadConfig::new(FORM_LIMIT))
+        });
+        by_path.insert(entry.path, resource.route((entry.handler)()));
+    }
+    for resource in by_path.into_values() {
+        config.service(resource);
+    }
+}
+
+fn asset(kind: &'static str, body: &'static str) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, kind))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .body(body)
+}
+
+async fn preflight(request: HttpRequest) -> HttpResponse {
+    cors::preflight(&request)
+}
+
+/// A public document: from memory where the realm is known, so that it is there when the database is not.
+async fn document(
+    engine: &web::Data<Engine>,
+    realm: String,
+    pick: fn(&super::catalog::RealmConfig) -> std::sync::Arc<str>,
+) -> HttpResponse {
+    let known = match engine.catalog.cached(&realm) {
+        Some(config) => Ok(Some(config)),
+        None => {
+            let shared = engine.clone().into_inner();
+            engine
+                .store
+                .run(move |store| store.read(|tx| shared.catalog.current(tx, &realm)))
+                .await
+        }
+    };
+    match known {
+        Ok(Some(config)) if config.realm.enabled => HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "application/json"))
+            .insert_header((
+                header::CACHE_CONTROL,
+                "public, max-age=300, must-revalidate",
+            ))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .body(actix_web::web::Bytes::copy_from_slice(
+                pick(&config).as_bytes(),
+            )),
+        Ok(Some(_)) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
+        Ok(None) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
+        Err(error) => {
+            let error: StoreError = error;
+            super::error::log_failure(&error);
+            HttpResponse::ServiceUnavailable()
+                .insert_header((header::RETRY_AFTER, 2))
+                .finish()
+        }
+    }
+}
+
+async fn discovery(realm: web::Path<String>, engine: web::Data<Engine>) -> HttpResponse {
+    document(&engine, realm.into_inner(), |config| {
+        config.discovery.clone()
+    })
+    .await
+}
+
+async fn certs(realm: web::Path<String>, engine: web::Data<Engine>) -> HttpResponse {
+    document(&engine, realm.into_inner(), |config| config.jwks.clone()).await
+}
+
+async fn brand(realm: web::Path<String>, engine: web::Data<Engine>) -> HttpResponse {
+    let css = engine
+        .catalog
+        .cached(&realm)
+        .and_then(|config| brand_css(&config.realm));
+    match css {
+        Some(css) => HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "text/css; charset=utf-8"))
+            .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+            .body(css),
+        None => HttpResponse::NotFound().finish(),
+    }
+}

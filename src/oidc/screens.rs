@@ -1,0 +1,201 @@
+//! The pages of a flow, filled from what the dispatcher decided and what the flow kept from the last submit.
+
+use super::catalog::RealmConfig;
+use super::engine::Engine;
+use super::next::Act;
+use super::show::{Face, Reply};
+use super::texts;
+use crate::action::kinds::{terms, update_password, update_profile, verify_email};
+use crate::client::Client;
+use crate::flow::{Flash, Flow};
+use crate::password::{PasswordPolicy, suggest};
+use crate::user::name::masked;
+use crate::web::pages::{
+    App, Asking, Consent, Email, Field, Href, Login, Terms, UpdatePassword, UpdateProfile,
+    VerifyEmail,
+};
+use crate::web::texts::Text;
+
+type Set<'a> = (&'a Engine, &'a RealmConfig, &'a Client, &'a Face);
+
+fn app(client: &Client) -> App {
+    let link = |attribute: &str| client.attribute(attribute).and_then(Href::to);
+    App {
+        name: client.display_name().to_owned(),
+        policy: link("policyUri"),
+        terms: link("tosUri"),
+    }
+}
+
+fn first_error(flash: &Flash, field: &str) -> Option<Text> {
+    flash
+        .errors
+        .iter()
+        .find(|error| error.field == field)
+        .and_then(texts::error)
+}
+
+/// The sign-in page; `again` names the account that has to prove itself once more.
+pub(super) fn sign_in(
+    (engine, config, client, face): Set<'_>,
+    flow: &Flow,
+    again: Option<String>,
+    action: String,
+) -> Reply {
+    let flash = flow.flash.clone().unwrap_or_default();
+    let settings = &config.realm.settings;
+    let again_notice = again.as_ref().map(|_| Text::key("re-authenticate"));
+    let asking = match again {
+        Some(account) => Asking::Again { account },
+        None => Asking::Anyone {
+            username: if flash.username.is_empty() {
+                flow.request.login_hint.clone().unwrap_or_default()
+            } else {
+                flash.username.clone()
+            },
+            remember_me: settings.remember_me.then_some(flow.remember_me),
+        },
+    };
+    let page = Login {
+        action,
+        flow: flow.form_token(&engine.keyring),
+        asking,
+        app: Some(app(client)),
+        error: first_error(&flash, ""),
+        notice: flash
+            .notice
+            .as_deref()
+            .and_then(texts::kept)
+            .or(again_notice),
+        forgot_password: None,
+    };
+    face.page(engine, &page, Some(flow))
+}
+
+/// The consent page.
+pub(super) fn consent(
+    (engine, config, client, face): Set<'_>,
+    flow: &Flow,
+    scopes: &[String],
+    action: String,
+) -> Reply {
+    let sentences = config
+        .scopes
+        .values()
+        .filter(|scope| scopes.contains(&scope.name))
+        .map(texts::scope)
+        .collect();
+    let page = Consent {
+        action,
+        flow: flow.form_token(&engine.keyring),
+        app: app(client),
+        scopes: sentences,
+    };
+    face.page(engine, &page, Some(flow))
+}
+
+/// The page of an action.
+pub(super) fn action(
+    (engine, config, client, face): Set<'_>,
+    flow: &Flow,
+    act: &Act,
+    action: String,
+) -> Reply {
+    let flash = flow.flash.clone().unwrap_or_default();
+    let token = flow.form_token(&engine.keyring);
+    let user = &act.waiting.user;
+    let _ = client;
+    match act.action.as_str() {
+        update_password::NAME => {
+            let policy = policy_of(config);
+            let page = UpdatePassword {
+                action,
+                flow: token,
+                account: user.username.clone(),
+                reason: Some(Text::key("update-password-reason")),
+                rules: policy
+                    .rules(false)
+                    .iter()
+                    .map(texts::rule)
+                    .chain([Text::key("rule-same-as-old")])
+                    .collect(),
+                minutes_left: u32::try_from(act.seconds_left.max(0) / 60).unwrap_or(u32::MAX),
+                suggestion: Some(suggest(|out: &mut [u8]| engine.entropy.fill(out))),
+                new_errors: flash
+                    .errors
+                    .iter()
+                    .filter(|error| error.field == "password-new")
+                    .filter_map(texts::error)
+                    .collect(),
+                confirm_error: first_error(&flash, "password-confirm"),
+                hint: None,
+            };
+            face.page(engine, &page, Some(flow))
+        }
+        terms::NAME => {
+            let text = config
+                .realm
+                .settings
+                .attributes
+                .get("termsText")
+                .cloned()
+                .unwrap_or_default();
+            let text = if text.trim().is_empty() {
+                engine.texts.say(
+                    face.locale,
+                    &Text::key("terms-none").with("realm", config.realm.display_name()),
+                )
+            } else {
+                text
+            };
+            face.page(engine, &Terms::new(action, token, &text), Some(flow))
+        }
+        update_profile::NAME => {
+            let field = |name: &str, stored: Option<&str>| Field {
+                value: flash
+                    .fields
+                    .get(name)
+                    .cloned()
+                    .unwrap_or_else(|| stored.unwrap_or_default().to_owned()),
+                error: first_error(&flash, name),
+            };
+            let page = UpdateProfile {
+                action,
+                flow: token,
+                reason: Some(Text::key("update-profile-reason")),
+                first_name: field("firstName", user.first_name.as_deref()),
+                last_name: field("lastName", user.last_name.as_deref()),
+                email: match &user.email {
+                    Some(address) => Email::Fixed {
+                        address: address.clone(),
+                    },
+                    None => Email::Asked(field("email", None)),
+                },
+            };
+            face.page(engine, &page, Some(flow))
+        }
+        verify_email::NAME => {
+            let page = VerifyEmail {
+                action,
+                flow: token,
+                address: user.email.as_deref().map(masked).unwrap_or_default(),
+                error: first_error(&flash, "code"),
+                notice: flash.notice.as_deref().and_then(texts::kept),
+            };
+            face.page(engine, &page, Some(flow))
+        }
+        // An action of a newer version: this node can keep the gate shut and do no more.
+        _ => face.message(engine, "error-title", "unexpected-error"),
+    }
+}
+
+/// The realm's password policy; one that does not parse counts as the built-in one, which is the stricter.
+pub(super) fn policy_of(config: &RealmConfig) -> PasswordPolicy {
+    let text = config
+        .realm
+        .settings
+        .password_policy
+        .as_deref()
+        .unwrap_or_default();
+    PasswordPolicy::parse(text).unwrap_or_default()
+}

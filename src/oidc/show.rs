@@ -1,0 +1,326 @@
+//! From a decision of the dispatcher to what the browser gets: a page, a redirect, and its cookies.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+
+use super::catalog::RealmConfig;
+use super::engine::Engine;
+use super::error::log_failure;
+use super::next::SessionCookie;
+use super::texts;
+use crate::client::redirect;
+use crate::flow::{Flow, ResponseMode};
+use crate::realm::Realm;
+use crate::store::StoreError;
+use crate::web::cookie::Cookies;
+use crate::web::headers::{self, Policy};
+use crate::web::pages::{
+    self, Brand, Colour, ErrorPage, FormPost, Href, Look, Message, Page, PageError,
+};
+use crate::web::texts::{Locale, Text};
+
+/// What the browser gets.
+pub struct Reply {
+    body: Body,
+    cookies: Option<Cookies>,
+    /// The session cookie.
+    pub session: SessionCookie,
+    /// A new flow id for the browser.
+    pub browser: Option<String>,
+    /// Whether the session cookie is taken away.
+    pub clear_session: bool,
+}
+
+enum Body {
+    Html {
+        status: StatusCode,
+        html: String,
+        policy: Policy,
+    },
+    SeeOther(String),
+}
+
+impl Reply {
+    /// A redirect that a POST can end with (standards S021).
+    pub fn see_other(location: String) -> Self {
+        Self::with(Body::SeeOther(location))
+    }
+
+    fn with(body: Body) -> Self {
+        Self {
+            body,
+            cookies: None,
+            session: SessionCookie::Keep,
+            browser: None,
+            clear_session: false,
+        }
+    }
+
+    /// With the cookies of a realm.
+    #[must_use]
+    pub fn cookies(mut self, cookies: &Cookies) -> Self {
+        self.cookies = Some(cookies.clone());
+        self
+    }
+
+    /// The answer.
+    pub fn into_response(self) -> HttpResponse {
+        let mut response = match self.body {
+            Body::Html {
+                status,
+                html,
+                policy,
+            } => headers::page(status, &policy, html),
+            Body::SeeOther(location) => HttpResponse::SeeOther()
+                .insert_header((header::LOCATION, location))
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .finish(),
+        };
+        if let Some(cookies) = &self.cookies {
+            if let SessionCookie::Set(secret, max_age) = &self.session {
+                cookies.set_session(&mut response, secret, *max_age);
+            }
+            if let Some(browser) = &self.browser {
+                cookies.set_browser(&mut response, browser);
+            }
+            if self.clear_session {
+                cookies.clear_session(&mut response);
+            }
+        }
+        response
+    }
+}
+
+/// How the realm's pages look in this language.
+pub struct Face {
+    brand: Brand,
+    /// The language.
+    pub locale: Locale,
+}
+
+impl Face {
+    /// The realm's face for a reader.
+    pub fn of(
+        engine: &Engine,
+        config: &RealmConfig,
+        languages: (Option<&str>, Option<&str>),
+    ) -> Self {
+        let realm = &config.realm;
+        let (ui_locales, accept_language) = languages;
+        let default = realm
+            .settings
+            .default_locale
+            .as_deref()
+            .filter(|_| realm.settings.internationalization_enabled);
+        let locale = engine
+            .texts
+            .negotiate(ui_locales, None, accept_language, default);
+        let colour = brand_colour(realm).map(|_| format!("{}/resources/brand.css", config.issuer));
+        let logo = realm
+            .settings
+            .attributes
+            .get("logo")
+            .filter(|logo| logo.starts_with("data:image/"));
+        let brand = Brand {
+            name: realm.display_name().to_owned(),
+            logo: logo.cloned(),
+            colour_stylesheet: colour,
+            public_url: engine.public_url.clone(),
+        };
+        Self { brand, locale }
+    }
+
+    /// The product's own face, where no realm is known.
+    pub fn plain(engine: &Engine, accept_language: Option<&str>) -> Self {
+        let brand = Brand {
+            name: "Vestibule".to_owned(),
+            logo: None,
+            colour_stylesheet: None,
+            public_url: engine.public_url.clone(),
+        };
+        Self {
+            brand,
+            locale: engine.texts.negotiate(None, None, accept_language, None),
+        }
+    }
+
+    /// A page with status 200 whose forms may lead to the flow's application.
+    pub fn page<P: Page>(&self, engine: &Engine, page: &P, flow: Option<&Flow>) -> Reply {
+        let form_action = flow.and_then(|flow| redirect::csp_source(&flow.request.redirect_uri));
+        self.render(
+            engine,
+            StatusCode::OK,
+            page,
+            Policy {
+                form_action,
+                script_nonce: None,
+            },
+        )
+    }
+
+    /// A page with status 200 whose forms may lead to one more place.
+    pub fn page_to<P: Page>(
+        &self,
+        engine: &Engine,
+        page: &P,
+        form_action: Option<String>,
+    ) -> Reply {
+        self.render(
+            engine,
+            StatusCode::OK,
+            page,
+            Policy {
+                form_action,
+                script_nonce: None,
+            },
+        )
+    }
+
+    fn render<P: Page>(
+        &self,
+        engine: &Engine,
+        status: StatusCode,
+        page: &P,
+        policy: Policy,
+    ) -> Reply {
+        let look = Look {
+            locale: self.locale,
+            realm: &self.brand,
+        };
+        match engine.pages.render(&look, page) {
+            Ok(html) => Reply::with(Body::Html {
+                status,
+                html,
+                policy,
+            }),
+            Err(error) => broken(&error),
+        }
+    }
+
+    /// The page for what cannot go on.
+    pub fn error(
+        &self,
+        engine: &Engine,
+        status: StatusCode,
+        message: Text,
+        back: Option<&str>,
+    ) -> Reply {
+        let request_id = engine.entropy.short_id();
+        tracing::info!(error_page = %status, request_id, "an error page was shown");
+        let page = ErrorPage {
+            message,
+            back: back.and_then(Href::to),
+            request_id,
+        };
+        self.render(engine, status, &page, Policy::default())
+    }
+
+    /// A page that says something.
+    pub fn message(&self, engine: &Engine, heading: &'static str, body: &'static str) -> Reply {
+        let page = Message {
+            heading: Text::key(heading),
+            body: Text::key(body),
+            link: None,
+        };
+        self.render(engine, StatusCode::OK, &page, Policy::default())
+    }
+
+    /// The authorization response: parameters to the redirect URI, in the way that was asked for.
+    pub fn respond(
+        &self,
+        engine: &Engine,
+        (redirect_uri, mode, app): (&str, ResponseMode, &str),
+        parameters: &[(&str, &str)],
+    ) -> Reply {
+        match mode {
+            ResponseMode::Query => Reply::see_other(with_parameters(redirect_uri, '?', parameters)),
+            ResponseMode::Fragment => {
+                Reply::see_other(with_parameters(redirect_uri, '#', parameters))
+            }
+            ResponseMode::Page => self.message(engine, "all-done-title", "all-done"),
+            ResponseMode::FormPost => {
+                let Some(action) = Href::to(redirect_uri) else {
+                    return self.error(
+                        engine,
+                        StatusCode::BAD_REQUEST,
+                        texts::parameter("redirect_uri"),
+                        None,
+                    );
+                };
+                let nonce = engine.entropy.short_id();
+                let fields = parameters
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect();
+                let page = FormPost {
+                    action,
+                    app: app.to_owned(),
+                    fields,
+                    nonce: nonce.clone(),
+                };
+                let policy = Policy {
+                    form_action: redirect::csp_source(redirect_uri),
+                    script_nonce: Some(nonce),
+                };
+                self.render(engine, StatusCode::OK, &page, policy)
+            }
+        }
+    }
+}
+
+/// A page for a failed store: nothing was changed, try again.
+pub fn store_failed(
+    engine: &Engine,
+    accept_language: Option<&str>,
+    error: &StoreError,
+) -> HttpResponse {
+    log_failure(error);
+    let face = Face::plain(engine, accept_language);
+    let mut response = face
+        .error(
+            engine,
+            StatusCode::SERVICE_UNAVAILABLE,
+            Text::key("try-later"),
+            None,
+        )
+        .into_response();
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, header::HeaderValue::from_static("2"));
+    response
+}
+
+fn broken(error: &PageError) -> Reply {
+    tracing::error!(error = %error, "a page could not be rendered");
+    Reply::with(Body::Html {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        html: "<!doctype html><title>Error</title><p>This page could not be shown. Nothing was changed; please try again.".to_owned(),
+        policy: Policy::default(),
+    })
+}
+
+/// The realm's colour (attribute `brandColor`, `#rrggbb`).
+pub fn brand_colour(realm: &Realm) -> Option<Colour> {
+    realm
+        .settings
+        .attributes
+        .get("brandColor")
+        .and_then(|text| Colour::parse(text))
+}
+
+/// The realm's colour as a stylesheet.
+pub fn brand_css(realm: &Realm) -> Option<String> {
+    brand_colour(realm).map(pages::brand_css)
+}
+
+/// Parameters after a redirect URI, whose own query stays.
+fn with_parameters(redirect_uri: &str, separator: char, parameters: &[(&str, &str)]) -> String {
+    let mut encoded = form_urlencoded::Serializer::new(String::new());
+    encoded.extend_pairs(parameters);
+    let joint = match separator {
+        '?' if redirect_uri.contains('?') => '&',
+        other => other,
+    };
+    format!("{redirect_uri}{joint}{}", encoded.finish())
+}

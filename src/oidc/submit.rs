@@ -1,0 +1,352 @@
+//! What the pages of actions and consent submit.
+//!
+//! The flow decides which action is submitted, never the URL. A submit changes facts; whether the action is done
+//! is the gate's to say, when the dispatcher asks it again.
+
+use std::sync::Arc;
+
+use super::consent;
+use super::engine::Engine;
+use super::new_password;
+use super::next::{Act, Next, SessionCookie, window_end};
+use super::show::Reply;
+use super::steps::{self, Stage, Visit, Where};
+use crate::action::kinds::{terms, update_password, update_profile, verify_email};
+use crate::flow::{Flash, FlashError, Flow, rows};
+use crate::store::dialect::{Lock, lock_user};
+use crate::store::events::{self, Event};
+use crate::store::{StoreError, Tx};
+use crate::user::rows::Conflict;
+use crate::user::{self, User, name, waiting};
+
+/// What a first look at a submit found out.
+enum First {
+    Answered(Box<Reply>),
+    NewPassword(Box<new_password::Old>),
+}
+
+/// Handles a submit.
+pub(super) async fn submit(engine: Arc<Engine>, visit: Visit) -> Result<Reply, StoreError> {
+    let first = {
+        let (engine, visit) = (Arc::clone(&engine), visit.clone());
+        engine
+            .store
+            .clone()
+            .run(move |store| store.tx(|tx| look(tx, &engine, &visit)))
+            .await?
+    };
+    let old = match first {
+        First::Answered(reply) => return Ok(*reply),
+        First::NewPassword(old) => old,
+    };
+    let judged = new_password::judge(&engine, &visit.form, &old).await?;
+    engine
+        .store
+        .clone()
+        .run(move |store| store.tx(|tx| set_password(tx, &engine, &visit, &judged)))
+        .await
+}
+
+/// The flow at its present step, if the submit is of that step.
+fn at_step(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+) -> Result<Result<(Stage, Next, SessionCookie), Reply>, StoreError> {
+    let posted = visit.form.text("flow");
+    let mut stage = match steps::stage(tx, engine, visit, Flow::handle_of(posted))? {
+        Ok(stage) => stage,
+        Err(reply) => return Ok(Err(reply)),
+    };
+    if !stage.flow.accepts(&engine.keyring, posted) {
+        return Ok(Err(steps::go_on(
+            tx,
+            engine,
+            visit,
+            (&mut stage, Where::Posted),
+        )?));
+    }
+    if let Some(user) = &stage.flow.user_id {
+        // Locked for writing before the gate locks it for reading: two submits that upgraded would wait for each other.
+        lock_user(tx, user, Lock::Update)?;
+    }
+    let with = (engine, &stage.config, &stage.client);
+    let (next, cookie) = steps::decide(
+        tx,
+        with,
+        &visit.browser,
+        (&visit.peer, true),
+        &mut stage.flow,
+    )?;
+    Ok(Ok((stage, next, cookie)))
+}
+
+fn look(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<First, StoreError> {
+    let answered = |reply| Ok(First::Answered(Box::new(reply)));
+    let (mut stage, next, cookie) = match at_step(tx, engine, visit)? {
+        Ok(step) => step,
+        Err(reply) => return answered(reply),
+    };
+    match next {
+        Next::Act(act) if act.action == update_password::NAME => {
+            let old = new_password::Old::load(tx, &stage.config, &act.waiting.user)?;
+            Ok(First::NewPassword(Box::new(old)))
+        }
+        Next::Act(act) => {
+            let done = act_submitted(tx, engine, (visit, &mut stage), &act)?;
+            answered(done)
+        }
+        Next::Consent { scopes } => {
+            if visit.form.has("cancel") || !visit.form.has("accept") {
+                return answered(steps::decline(tx, engine, &mut stage)?);
+            }
+            let now = tx.now()?;
+            if let Some(user) = stage.flow.user_id.clone() {
+                consent::give(tx, &user, &stage.client.id, &scopes, now)?;
+                record(tx, engine, (visit, &stage), ("GRANT_CONSENT", &user))?;
+            }
+            stage.flow.consented = true;
+            answered(again(tx, engine, visit, stage)?)
+        }
+        other => answered(steps::finish(
+            tx,
+            engine,
+            &mut stage,
+            (other, cookie),
+            None,
+        )?),
+    }
+}
+
+/// Asks the dispatcher after something was done.
+fn again(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    mut stage: Stage,
+) -> Result<Reply, StoreError> {
+    stage.flow.flash = None;
+    let with = (engine, &stage.config, &stage.client);
+    let decided = steps::decide(
+        tx,
+        with,
+        &visit.browser,
+        (&visit.peer, true),
+        &mut stage.flow,
+    )?;
+    steps::finish(tx, engine, &mut stage, decided, None)
+}
+
+/// Shows the page again with what is wrong.
+fn refuse(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    (stage, flash): (&mut Stage, Flash),
+) -> Result<Reply, StoreError> {
+    stage.flow.flash = Some(flash);
+    rows::advance(tx, &mut stage.flow)?;
+    steps::go_on(tx, engine, visit, (stage, Where::Posted))
+}
+
+fn record(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (visit, stage): (&Visit, &Stage),
+    (kind, user): (&'static str, &crate::kernel::UserId),
+) -> Result<(), StoreError> {
+    let now = tx.now()?;
+    let event = Event::new(&stage.config.realm.id, kind)
+        .user(user)
+        .client(&stage.client.client_id)
+        .from(&visit.peer.ip_address);
+    events::record(tx, &engine.entropy, now, event)
+}
+
+fn act_submitted(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (visit, stage): (&Visit, &mut Stage),
+    act: &Act,
+) -> Result<Reply, StoreError> {
+    let user = &act.waiting.user;
+    let kind = match act.action.as_str() {
+        terms::NAME => {
+            if !visit.form.has("accept") {
+                return steps::decline(tx, engine, stage);
+            }
+            let now = tx.now()?;
+            let mut changed = user.clone();
+            changed.attributes.insert(
+                "terms_and_conditions".to_owned(),
+                vec![now.seconds().to_string()],
+            );
+            if store(tx, stage, &changed)?.is_err() {
+                return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+            }
+            "CUSTOM_REQUIRED_ACTION"
+        }
+        update_profile::NAME => match profile(visit, user) {
+            Ok(changed) => match store(tx, stage, &changed)? {
+                Ok(()) => "UPDATE_PROFILE",
+                Err(_) => {
+                    return refuse(
+                        tx,
+                        engine,
+                        visit,
+                        (stage, Flash::error("email", "email-taken")),
+                    );
+                }
+            },
+            Err(flash) => return refuse(tx, engine, visit, (stage, flash)),
+        },
+        verify_email::NAME => {
+            return super::mailed_code::submitted(tx, engine, (visit, stage), user);
+        }
+        _ => return steps::go_on(tx, engine, visit, (stage, Where::Posted)),
+    };
+    waiting::remove(tx, &user.id, &act.action)?;
+    record(tx, engine, (visit, stage), (kind, &user.id))?;
+    done(tx, engine, visit, stage)
+}
+
+/// An action was done: if it was the last one, the gate is passed.
+pub(super) fn done(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    stage: &mut Stage,
+) -> Result<Reply, StoreError> {
+    stage.flow.flash = None;
+    let with = (engine, &stage.config, &stage.client);
+    let decided = steps::decide(
+        tx,
+        with,
+        &visit.browser,
+        (&visit.peer, true),
+        &mut stage.flow,
+    )?;
+    if let (false, Some(user)) = (
+        matches!(decided.0, Next::Act(_)),
+        stage.flow.user_id.clone(),
+    ) {
+        record(tx, engine, (visit, stage), ("GATE_PASSED", &user))?;
+        metrics::counter!("idp_gate_passed_total").increment(1);
+    }
+    steps::finish(tx, engine, stage, decided, None)
+}
+
+fn store(
+    tx: &mut Tx<'_>,
+    stage: &Stage,
+    changed: &User,
+) -> Result<Result<(), Conflict>, StoreError> {
+    user::rows::update(
+        tx,
+        changed,
+        !stage.config.realm.settings.duplicate_emails_allowed,
+    )
+}
+
+/// The profile that was posted. A set address never changes here, whatever was posted (threat V187).
+fn profile(visit: &Visit, user: &User) -> Result<User, Flash> {
+    let mut changed = user.clone();
+    let mut flash = Flash::default();
+    let mut wrong = |field: &str, key: &str| {
+        flash.errors.push(FlashError {
+            field: field.to_owned(),
+            key: key.to_owned(),
+            value: None,
+        });
+    };
+    let typed = |field: &str| -> String {
+        visit
+            .form
+            .text(field)
+            .trim()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(255)
+            .collect()
+    };
+    for field in ["firstName", "lastName"] {
+        if typed(field).is_empty() {
+            wrong(field, "field-missing");
+        }
+    }
+    changed.first_name = Some(typed("firstName"));
+    changed.last_name = Some(typed("lastName"));
+    if user.email.is_none() {
+        match name::parse_email(visit.form.text("email")) {
+            Ok(email) => {
+                changed.email = Some(email);
+                changed.email_verified = false;
+            }
+            Err(name::NameError::Empty) => wrong("email", "field-missing"),
+            Err(_) => wrong("email", "email-invalid"),
+        }
+    }
+    if flash.errors.is_empty() {
+        return Ok(changed);
+    }
+    for field in ["firstName", "lastName", "email"] {
+        flash.fields.insert(field.to_owned(), typed(field));
+    }
+    Err(flash)
+}
+
+/// The new password: everything is asked again with the user's row locked, and then changed in one transaction.
+fn set_password(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    judged: &new_password::Judged,
+) -> Result<Reply, StoreError> {
+    let (mut stage, next, cookie) = match at_step(tx, engine, visit)? {
+        Ok(step) => step,
+        Err(reply) => return Ok(reply),
+    };
+    let Next::Act(act) = next else {
+        return steps::finish(tx, engine, &mut stage, (next, cookie), None);
+    };
+    if act.action != update_password::NAME {
+        return steps::go_on(tx, engine, visit, (&mut stage, Where::Posted));
+    }
+    let hash = match &judged.hash {
+        Ok(hash) => hash,
+        Err(flash) => return refuse(tx, engine, visit, (&mut stage, flash.clone())),
+    };
+    let user = act.waiting.user.clone();
+    // The clock is read after the lock was waited for: a submit that waited across the end of the window is late.
+    let now = tx.now()?;
+    let in_time = stage
+        .flow
+        .proof
+        .as_ref()
+        .is_some_and(|proof| now < window_end(&stage.config, proof));
+    if !in_time || !new_password::still_waiting(tx, &user, &judged.old_credential)? {
+        return steps::go_on(tx, engine, visit, (&mut stage, Where::Posted));
+    }
+    let epoch = new_password::store(tx, &engine.entropy, &user.id, hash)?;
+    if let Some(proof) = &mut stage.flow.proof {
+        proof.epoch = epoch;
+    }
+    stage.flow.session_id = None;
+    stage.flow.flash = None;
+    let browser = steps::rebind(tx, engine, &mut stage.flow)?;
+    record(tx, engine, (visit, &stage), ("UPDATE_PASSWORD", &user.id))?;
+    super::notices::password_changed(tx, engine, &stage.config, &user)?;
+    let with = (engine, &stage.config, &stage.client);
+    let decided = steps::decide(
+        tx,
+        with,
+        &visit.browser,
+        (&visit.peer, true),
+        &mut stage.flow,
+    )?;
+    if !matches!(decided.0, Next::Act(_)) {
+        record(tx, engine, (visit, &stage), ("GATE_PASSED", &user.id))?;
+        metrics::counter!("idp_gate_passed_total").increment(1);
+    }
+    steps::finish(tx, engine, &mut stage, decided, browser)
+}

@@ -1,0 +1,59 @@
+//! Cookies: named after the realm's id, `HttpOnly`, `SameSite=Lax`, `__Host-` and `Secure` wherever there is TLS.
+//!
+//! A cookie holds a random id and never a parameter of the request (threat V074). Browsers do not send `Secure`
+//! cookies back over plain http, so on plain http at loopback prefix and flag are dropped.
+
+use actix_web::HttpResponse;
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Cookie, SameSite};
+
+/// How long a browser is known by its flow cookie (reliability H008).
+const FLOW_COOKIE: Duration = Duration::minutes(30);
+
+/// The cookies of one realm.
+#[derive(Debug, Clone)]
+pub struct Cookies {
+    tag: String,
+    secure: bool,
+}
+
+impl Cookies {
+    /// Those of the realm with that tag.
+    pub fn new(tag: String, secure: bool) -> Self {
+        Self { tag, secure }
+    }
+
+    /// The name of the cookie for `sid` or `flow`.
+    pub fn name(&self, what: &str) -> String {
+        let prefix = if self.secure { "__Host-" } else { "" };
+        format!("{prefix}{}_{what}", self.tag)
+    }
+
+    fn cookie(&self, what: &str, value: &str, max_age: Option<Duration>) -> Cookie<'static> {
+        let mut cookie = Cookie::build(self.name(what), value.to_owned())
+            .path("/")
+            .http_only(true)
+            .secure(self.secure)
+            .same_site(SameSite::Lax);
+        if let Some(max_age) = max_age {
+            cookie = cookie.max_age(max_age);
+        }
+        cookie.finish()
+    }
+
+    /// Gives the browser a session; `max_age` seconds where it is remembered, else until the browser closes.
+    pub fn set_session(&self, response: &mut HttpResponse, secret: &str, max_age: Option<i64>) {
+        let cookie = self.cookie("sid", secret, max_age.map(Duration::seconds));
+        let _ = response.add_cookie(&cookie);
+    }
+
+    /// Gives the browser its flow id.
+    pub fn set_browser(&self, response: &mut HttpResponse, id: &str) {
+        let _ = response.add_cookie(&self.cookie("flow", id, Some(FLOW_COOKIE)));
+    }
+
+    /// Takes the session cookie from the browser.
+    pub fn clear_session(&self, response: &mut HttpResponse) {
+        let _ = response.add_cookie(&self.cookie("sid", "", Some(Duration::ZERO)));
+    }
+}

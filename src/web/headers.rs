@@ -1,0 +1,86 @@
+//! Security headers of every answer, and the content security policy of pages (reliability H001 to H006).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ContentType};
+use actix_web::middleware::DefaultHeaders;
+use actix_web::{HttpRequest, HttpResponse};
+
+/// Headers of every answer, pages or not. `Strict-Transport-Security` where the public URL is https.
+pub fn everywhere(https: bool) -> DefaultHeaders {
+    let headers = DefaultHeaders::new()
+        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .add((header::REFERRER_POLICY, "no-referrer"))
+        .add((header::X_FRAME_OPTIONS, "DENY"))
+        .add(("Cross-Origin-Opener-Policy", "same-origin"))
+        .add(("Cross-Origin-Resource-Policy", "same-origin"))
+        .add((
+            "Permissions-Policy",
+            "camera=(), microphone=(), geolocation=(), publickey-credentials-get=(self)",
+        ))
+        .add(("X-Robots-Tag", "noindex, nofollow"));
+    if https {
+        headers.add((
+            header::STRICT_TRANSPORT_SECURITY,
+            "max-age=63072000; includeSubDomains",
+        ))
+    } else {
+        headers
+    }
+}
+
+/// Where a page's forms may lead: ourselves, and the application that a redirect ends at. Browsers enforce
+/// `form-action` along the whole chain of redirects.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// The application's origin or scheme.
+    pub form_action: Option<String>,
+    /// The nonce of the one script there is, on the page that posts itself to the application.
+    pub script_nonce: Option<String>,
+}
+
+impl Policy {
+    fn text(&self) -> String {
+        let script = match &self.script_nonce {
+            Some(nonce) => format!("'nonce-{nonce}'"),
+            None => "'self'".to_owned(),
+        };
+        let target = self.form_action.as_deref().unwrap_or_default();
+        let own = if self.script_nonce.is_some() {
+            ""
+        } else {
+            "'self' "
+        };
+        format!(
+            "default-src 'none'; script-src {script}; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+             connect-src 'self'; form-action {own}{target}; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+        )
+    }
+}
+
+/// A page as an answer: never cached, never framed.
+pub fn page(status: StatusCode, policy: &Policy, html: String) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header(ContentType::html())
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy.text()))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(html)
+}
+
+/// Whether a POST came from a page of ours: judged by `Sec-Fetch-Site` and `Origin`, beside the form's own token.
+pub fn same_origin(request: &HttpRequest, public_url: &str) -> bool {
+    let text = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("unreadable"))
+    };
+    let fetched = match text("sec-fetch-site") {
+        None | Some("same-origin" | "none") => true,
+        Some(_) => false,
+    };
+    let own = url::Url::parse(public_url)
+        .map(|url| url.origin().ascii_serialization())
+        .unwrap_or_default();
+    let from = text("origin").is_none_or(|origin| origin == own);
+    fetched && from
+}
