@@ -376,6 +376,7 @@ pub fn engine(store: Store, key_file: &Path, public_url: &str) -> Engine {
         public_url: public_url.to_owned(),
         proxies: Proxies::default(),
         hasher: CHEAP,
+        mail: vestibule::mail::Options::default(),
     })
     .expect("an engine")
 }
