@@ -139,6 +139,25 @@ impl Store {
             .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
+    /// Runs a short read: in place on SQLite, where it takes microseconds out of the page cache and a change of
+    /// threads would cost as much again; on a blocking thread where it waits for a server.
+    ///
+    /// # Errors
+    /// As [`Store::run`].
+    pub async fn look<R, E>(
+        &self,
+        f: impl FnOnce(&Self) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &self.inner.backend {
+            Backend::Sqlite(_) => f(self),
+            Backend::Postgres(_) => self.run(f).await,
+        }
+    }
+
     /// The clock that transactions of this store go by.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
