@@ -243,6 +243,7 @@ fn public_server(
             .app_data(web::PayloadConfig::new(limits::FORM_BYTES))
             .wrap(headers::everywhere(tls))
             .configure(routes::configure)
+            .configure(crate::admin::routes)
             .default_service(web::to(not_found))
     })
     .client_request_timeout(limits::REQUEST_HEAD)

@@ -37,7 +37,9 @@ impl Page {
     /// This part of a list that is in memory.
     pub fn of<T>(self, all: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
         let first = usize::try_from(self.first).unwrap_or(0);
-        let max = self.max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(0));
+        let max = self
+            .max
+            .map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(0));
         all.skip(first).take(max)
     }
 }
@@ -169,13 +171,22 @@ mod tests {
 
     #[test]
     fn pages_have_keycloaks_limits() {
-        let page = |uri: &str| ask(uri).page(Some(100)).ok().map(|page| (page.first, page.max));
+        let page = |uri: &str| {
+            ask(uri)
+                .page(Some(100))
+                .ok()
+                .map(|page| (page.first, page.max))
+        };
         assert_eq!(page("/"), Some((0, Some(100))));
         assert_eq!(page("/?first=3&max=2"), Some((3, Some(2))));
         assert_eq!(page("/?first=-1&max=-1"), Some((0, None)));
         assert_eq!(page("/?max=0"), Some((0, Some(0))));
         assert_eq!(page("/?max=abc"), None);
-        let part: Vec<u8> = ask("/?first=1&max=2").page(None).unwrap().of(1..9).collect();
+        let part: Vec<u8> = ask("/?first=1&max=2")
+            .page(None)
+            .unwrap()
+            .of(1..9)
+            .collect();
         assert_eq!(part, [2, 3]);
     }
 

@@ -98,9 +98,7 @@ fn issuing_realm(token: &str, public_url: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
     let claims: Value = serde_json::from_slice(&bytes).ok()?;
     let issuer = claims.get("iss")?.as_str()?;
-    let name = issuer
-        .strip_prefix(public_url)?
-        .strip_prefix("/realms/")?;
+    let name = issuer.strip_prefix(public_url)?.strip_prefix("/realms/")?;
     crate::realm::valid_name(name).then(|| name.to_owned())
 }
 
@@ -116,7 +114,6 @@ pub fn powers_of(
     let mapped: Vec<RoleId> = crate::role::rows::of_user(tx, user)?;
     Ok(Powers::closed(config, mapped.iter()))
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -74,7 +74,10 @@ pub fn settings(
             faults.push(format!("A redirect URI {}", redirect_fault(uri)));
         }
         if uri.contains('*') {
-            tracing::warn!(client_id, "a redirect URI with * was registered; it matches nothing");
+            tracing::warn!(
+                client_id,
+                "a redirect URI with * was registered; it matches nothing"
+            );
         }
     }
     for (attribute, name) in URLS {
@@ -87,9 +90,15 @@ pub fn settings(
         .attributes
         .get("post.logout.redirect.uris")
         .map_or("", String::as_str);
-    for uri in after_logout.split("##").filter(|uri| !matches!(*uri, "" | "+" | "-")) {
+    for uri in after_logout
+        .split("##")
+        .filter(|uri| !matches!(*uri, "" | "+" | "-"))
+    {
         if redirect::validate(uri, root, public_url).is_err() {
-            faults.push(format!("A post logout redirect URI {}", redirect_fault(uri)));
+            faults.push(format!(
+                "A post logout redirect URI {}",
+                redirect_fault(uri)
+            ));
         }
     }
     faults.dedup();
@@ -101,7 +110,12 @@ pub fn settings(
 }
 
 fn is_illegal(url: &str) -> bool {
-    let scheme = url.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let scheme = url
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     ILLEGAL.contains(&scheme.as_str())
 }
 
@@ -140,8 +154,14 @@ mod tests {
     #[test]
     fn urls_are_refused_in_keycloaks_words() {
         let redirect = |uri: &str| faults(|client| client.redirect_uris = vec![uri.to_owned()]);
-        assert_eq!(redirect("javascript:alert(1)"), "A redirect URI uses an illegal scheme");
-        assert_eq!(redirect("http://x/#y"), "A redirect URI must not contain an URL fragment");
+        assert_eq!(
+            redirect("javascript:alert(1)"),
+            "A redirect URI uses an illegal scheme"
+        );
+        assert_eq!(
+            redirect("http://x/#y"),
+            "A redirect URI must not contain an URL fragment"
+        );
         for fine in ["http://x/*", "/cb", "com.example:/cb", "*", "+"] {
             assert_eq!(redirect(fine), "", "{fine}");
         }
@@ -156,13 +176,21 @@ mod tests {
             faults(|client| client.base_url = Some("javascript:alert(1)".into())),
             "Base URL uses an illegal scheme"
         );
-        assert_eq!(faults(|client| client.root_url = Some("${authBaseUrl}".into())), "");
+        assert_eq!(
+            faults(|client| client.root_url = Some("${authBaseUrl}".into())),
+            ""
+        );
         assert_eq!(
             faults(|client| {
-                client.attributes.insert("backchannel.logout.url".into(), "javascript:x".into());
+                client
+                    .attributes
+                    .insert("backchannel.logout.url".into(), "javascript:x".into());
             }),
             "Backchannel logout URL uses an illegal scheme"
         );
-        assert_eq!(faults(|client| client.protocol = "nope".into()), "Invalid protocol: nope");
+        assert_eq!(
+            faults(|client| client.protocol = "nope".into()),
+            "Invalid protocol: nope"
+        );
     }
 }

@@ -69,14 +69,20 @@ pub fn find_to_change(context: &mut Context<'_, '_>, ask: &Ask) -> Result<Client
 pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["query-clients", "view-clients", "manage-clients"])?;
     let page = ask.page(None)?;
-    if context.require(&["view-clients", "manage-clients"]).is_err() {
+    if context
+        .require(&["view-clients", "manage-clients"])
+        .is_err()
+    {
         return Ok(Reply::Json(json!([])));
     }
     let wanted = ask.text("clientId");
     let search = ask.flag("search").unwrap_or(false);
     let fits = |client: &Client| match wanted {
         None => true,
-        Some(text) if search => client.client_id.to_lowercase().contains(&text.to_lowercase()),
+        Some(text) if search => client
+            .client_id
+            .to_lowercase()
+            .contains(&text.to_lowercase()),
         Some(text) => client.client_id == text,
     };
     let config = Arc::clone(&context.config);
@@ -145,13 +151,8 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     };
     fit_service_scope(&config, &mut client);
     let tools = context.tools();
-    let stored = provision::create_client(
-        context.tx,
-        tools,
-        &config.realm,
-        &client,
-        secret.as_deref(),
-    )?;
+    let stored =
+        provision::create_client(context.tx, tools, &config.realm, &client, secret.as_deref())?;
     if !stored {
         let text = format!("Client {} already exists", client.client_id);
         return Err(AdminError::Conflict(text));
@@ -184,7 +185,11 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         client_checks::client_id(&config, client_id)?;
         client_id.clone_into(&mut after.client_id);
     }
-    client_checks::settings(&after.client_id, &after.settings, &context.engine.public_url)?;
+    client_checks::settings(
+        &after.client_id,
+        &after.settings,
+        &context.engine.public_url,
+    )?;
     store_secret(context, &mut after, &sent)?;
     fit_service_scope(&config, &mut after);
     client::rows::update(context.tx, &after)?;
@@ -343,8 +348,10 @@ fn replace_mappers(
     let now = context.tx.now()?;
     let entropy = context.engine.entropy;
     let keep = |id: &&str| client.mappers.iter().any(|mapper| mapper.id == *id);
-    let id_for =
-        |id: Option<&str>| id.filter(keep).map_or_else(|| entropy.uuid(now), str::to_owned);
+    let id_for = |id: Option<&str>| {
+        id.filter(keep)
+            .map_or_else(|| entropy.uuid(now), str::to_owned)
+    };
     let mappers = read_mappers(sent.clone(), id_for)?;
     scope::rows::delete_client_mappers(context.tx, &client.id)?;
     for mapper in &mappers {

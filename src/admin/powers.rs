@@ -43,8 +43,7 @@ impl Powers {
 
     /// Whether the role of that realm is among them.
     pub fn has(&self, realm: &str, role: &str) -> bool {
-        self.0
-            .contains(&(realm.to_owned(), role.to_owned()))
+        self.0.contains(&(realm.to_owned(), role.to_owned()))
     }
 
     /// Whether realms can be made.

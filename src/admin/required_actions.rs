@@ -40,7 +40,9 @@ pub fn list(context: &mut Context<'_, '_>, _: &Ask) -> Outcome {
 pub fn get(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&SEE)?;
     let action = find(context, ask)?;
-    Ok(Reply::Json(value(&RequiredActionRepresentation::from(&action))?))
+    Ok(Reply::Json(value(&RequiredActionRepresentation::from(
+        &action,
+    ))?))
 }
 
 /// `GET /authentication/unregistered-required-actions`: all that this server can carry out are registered.
@@ -69,7 +71,11 @@ fn lay_over(
     action: &mut RequiredActionConfig,
     sent: &Map<String, Value>,
 ) -> Result<(), AdminError> {
-    if sent.get("alias").and_then(text).is_some_and(|alias| alias != action.alias) {
+    if sent
+        .get("alias")
+        .and_then(text)
+        .is_some_and(|alias| alias != action.alias)
+    {
         return Err(AdminError::Bad("alias cannot be changed".into()));
     }
     if let Some(name) = sent.get("name").and_then(text) {

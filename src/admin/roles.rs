@@ -84,11 +84,7 @@ pub fn permit(
 ///
 /// # Errors
 /// The caller may not, or there is none.
-pub fn find(
-    context: &Context<'_, '_>,
-    ask: &Ask,
-    purpose: Purpose,
-) -> Result<Role, AdminError> {
+pub fn find(context: &Context<'_, '_>, ask: &Ask, purpose: Purpose) -> Result<Role, AdminError> {
     let config = &context.config;
     if let Some(id) = ask.named("role_id") {
         if permit(context, false, purpose).is_err() && permit(context, true, purpose).is_err() {
@@ -160,7 +156,11 @@ pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     roles.sort_by(|one, two| one.name.cmp(&two.name));
     let brief = ask.flag("briefRepresentation").unwrap_or(true);
     let page = ask.page(None)?;
-    Ok(Reply::Json(show_all(config, page.of(roles.into_iter()), brief)?))
+    Ok(Reply::Json(show_all(
+        config,
+        page.of(roles.into_iter()),
+        brief,
+    )?))
 }
 
 /// `GET …/roles/{role}`, `GET /roles-by-id/{role_id}`.
@@ -269,7 +269,9 @@ pub fn users(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let realm = context.config.realm.id.clone();
     let found = search::list(context.tx, &realm, &filter, (page.first, page.max))?;
     let brief = ask.flag("briefRepresentation").unwrap_or(false);
-    Ok(Reply::Json(super::users::show_list(context, &found, brief)?))
+    Ok(Reply::Json(super::users::show_list(
+        context, &found, brief,
+    )?))
 }
 
 /// The realm's default role, which everybody has.

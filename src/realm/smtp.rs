@@ -50,7 +50,14 @@ pub fn open(
     let sealed = stored
         .strip_prefix(SEALED)
         .and_then(|text| STANDARD_NO_PAD.decode(text).ok())
-        .ok_or_else(|| corrupt("realms", "settings", realm, "the mail password is not sealed"))?;
+        .ok_or_else(|| {
+            corrupt(
+                "realms",
+                "settings",
+                realm,
+                "the mail password is not sealed",
+            )
+        })?;
     let opened = keyring
         .open(&sealed, &place(realm))
         .map_err(|cause| StoreError::Sealed(cause.to_string()))?;
@@ -71,7 +78,10 @@ mod tests {
         let sealed = seal(&keyring, &entropy, &one, "p4ss").unwrap();
         assert!(!sealed.contains("p4ss"));
         let server = BTreeMap::from([("password".to_owned(), Value::String(sealed))]);
-        assert_eq!(open(&keyring, &one, &server).unwrap().as_deref(), Some("p4ss"));
+        assert_eq!(
+            open(&keyring, &one, &server).unwrap().as_deref(),
+            Some("p4ss")
+        );
         assert!(open(&keyring, &two, &server).is_err());
         assert!(open(&keyring, &one, &BTreeMap::new()).unwrap().is_none());
     }

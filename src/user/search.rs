@@ -8,9 +8,9 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 
+use super::User;
 use super::name::name_key;
 use super::rows::UserRow;
-use super::User;
 use crate::action::kinds::update_password;
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::store::schema::{credentials, required_actions, user_activity, user_roles, users};
@@ -184,7 +184,11 @@ fn words(text: &str) -> Vec<(String, bool)> {
 
 fn part(text: &str, exact: bool) -> String {
     let literal = like_literal(text);
-    if exact { literal } else { format!("%{literal}%") }
+    if exact {
+        literal
+    } else {
+        format!("%{literal}%")
+    }
 }
 
 /// Builds the boxed query; a macro because its type differs between the two databases.
@@ -199,7 +203,10 @@ macro_rules! filtered {
         if let Some(search) = &filter.search {
             for pattern in search_patterns(search) {
                 query = query.filter(
-                    users::username_key.like(pattern.clone()).escape('\\').nullable()
+                    users::username_key
+                        .like(pattern.clone())
+                        .escape('\\')
+                        .nullable()
                         .or(users::email_key.like(pattern.clone()).escape('\\'))
                         .or(lower(users::first_name).like(pattern.clone()).escape('\\'))
                         .or(lower(users::last_name).like(pattern).escape('\\')),
@@ -207,16 +214,32 @@ macro_rules! filtered {
             }
         }
         if let Some(text) = &filter.username {
-            query = query.filter(users::username_key.like(part(&name_key(text), filter.exact)).escape('\\'));
+            query = query.filter(
+                users::username_key
+                    .like(part(&name_key(text), filter.exact))
+                    .escape('\\'),
+            );
         }
         if let Some(text) = &filter.email {
-            query = query.filter(users::email_key.like(part(&name_key(text), filter.exact)).escape('\\'));
+            query = query.filter(
+                users::email_key
+                    .like(part(&name_key(text), filter.exact))
+                    .escape('\\'),
+            );
         }
         if let Some(text) = &filter.first_name {
-            query = query.filter(lower(users::first_name).like(part(&text.to_lowercase(), filter.exact)).escape('\\'));
+            query = query.filter(
+                lower(users::first_name)
+                    .like(part(&text.to_lowercase(), filter.exact))
+                    .escape('\\'),
+            );
         }
         if let Some(text) = &filter.last_name {
-            query = query.filter(lower(users::last_name).like(part(&text.to_lowercase(), filter.exact)).escape('\\'));
+            query = query.filter(
+                lower(users::last_name)
+                    .like(part(&text.to_lowercase(), filter.exact))
+                    .escape('\\'),
+            );
         }
         if let Some(enabled) = filter.enabled {
             query = query.filter(users::enabled.eq(enabled));
@@ -247,7 +270,11 @@ macro_rules! filtered {
             Some(false) => query = query.filter(exists(signed_in())),
             None => {}
         }
-        let unlocked = || users::locked_until.is_null().or(users::locked_until.le(now).assume_not_null());
+        let unlocked = || {
+            users::locked_until
+                .is_null()
+                .or(users::locked_until.le(now).assume_not_null())
+        };
         let password = || {
             credentials::table
                 .filter(credentials::user_id.eq(users::id))
@@ -262,12 +289,17 @@ macro_rules! filtered {
             None => {}
             Some(Status::Disabled) => query = query.filter(users::enabled.eq(false)),
             Some(Status::Locked) => {
-                query = query.filter(users::enabled.eq(true)).filter(users::locked_until.gt(now));
+                query = query
+                    .filter(users::enabled.eq(true))
+                    .filter(users::locked_until.gt(now));
             }
             // Links are not stored with people yet, so no link can have expired.
             Some(Status::LinkExpired) => query = query.filter(users::id.eq("")),
             Some(Status::AwaitingFirstPassword) => {
-                query = query.filter(users::enabled.eq(true)).filter(unlocked()).filter(not(exists(password())));
+                query = query
+                    .filter(users::enabled.eq(true))
+                    .filter(unlocked())
+                    .filter(not(exists(password())));
             }
             Some(Status::PasswordResetRequired) => {
                 query = query.filter(users::enabled.eq(true)).filter(unlocked());
@@ -275,7 +307,9 @@ macro_rules! filtered {
             }
             Some(Status::Active) => {
                 query = query.filter(users::enabled.eq(true)).filter(unlocked());
-                query = query.filter(exists(password())).filter(not(exists(flagged())));
+                query = query
+                    .filter(exists(password()))
+                    .filter(not(exists(flagged())));
             }
         }
         query
@@ -328,7 +362,11 @@ fn with_attributes(
     loop {
         let users = portion(tx, realm, filter, (first, size))?;
         let last = users.len() < PORTION;
-        found.extend(users.into_iter().filter(|user| has_attributes(user, &filter.attributes)));
+        found.extend(
+            users
+                .into_iter()
+                .filter(|user| has_attributes(user, &filter.attributes)),
+        );
         if last {
             return Ok(found);
         }
@@ -339,7 +377,10 @@ fn with_attributes(
 fn has_attributes(user: &User, wanted: &[(String, String)]) -> bool {
     wanted.iter().all(|(name, value)| {
         let same = |one: &str| name_key(one) == name_key(value);
-        let root = matches!(name.as_str(), "username" | "email" | "firstName" | "lastName");
+        let root = matches!(
+            name.as_str(),
+            "username" | "email" | "firstName" | "lastName"
+        );
         if root {
             return user.attribute(name).is_some_and(same);
         }
@@ -366,10 +407,7 @@ pub fn count(tx: &mut Tx<'_>, realm: &RealmId, filter: &Filter) -> Result<i64, S
 ///
 /// # Errors
 /// The database fails.
-pub fn details(
-    tx: &mut Tx<'_>,
-    users: &[User],
-) -> Result<HashMap<UserId, Details>, StoreError> {
+pub fn details(tx: &mut Tx<'_>, users: &[User]) -> Result<HashMap<UserId, Details>, StoreError> {
     let mut all: HashMap<UserId, Details> = HashMap::new();
     for portion in users.chunks(PORTION) {
         let ids: Vec<&UserId> = portion.iter().map(|user| &user.id).collect();
@@ -383,7 +421,11 @@ pub fn details(
             .load(c))?;
         for (id, action) in waiting {
             let of = &mut all.entry(id).or_default().waiting;
-            let place = if action == update_password::NAME { 0 } else { of.len() };
+            let place = if action == update_password::NAME {
+                0
+            } else {
+                of.len()
+            };
             of.insert(place, action);
         }
         let passwords: Vec<(UserId, Option<Timestamp>)> = db!(tx, |c| credentials::table

@@ -157,8 +157,7 @@ pub fn lay_over(
             .and_then(|stored| merge_attributes(stored, attributes))
             .ok_or_else(|| AdminError::wrong_type("attributes"))?;
     }
-    serde_json::from_value(Value::Object(settings))
-        .map_err(|_| AdminError::wrong_type(SHAPE.name))
+    serde_json::from_value(Value::Object(settings)).map_err(|_| AdminError::wrong_type(SHAPE.name))
 }
 
 #[cfg(test)]
@@ -183,7 +182,10 @@ mod tests {
         assert_eq!(settings.description.as_deref(), Some("d"));
         assert_eq!(settings.attributes.get("a").map(String::as_str), Some("1"));
         let text = serde_json::to_string(&settings).unwrap();
-        assert!(!text.contains("canary") && !text.contains("access\""), "{text}");
+        assert!(
+            !text.contains("canary") && !text.contains("access\""),
+            "{text}"
+        );
         assert!(text.contains("adminUrl"));
         assert!(!is_secret("access.token.lifespan") && is_secret("saml.signing.private.key"));
     }

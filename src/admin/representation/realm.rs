@@ -293,7 +293,9 @@ pub fn settings_of(sent: &Map<String, Value>) -> Result<Map<String, Value>, Admi
             .chars()
             .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'))
         {
-            return Err(AdminError::Message(format!("Character '{odd}' not allowed.")));
+            return Err(AdminError::Message(format!(
+                "Character '{odd}' not allowed."
+            )));
         }
     }
     Ok(settings)
@@ -319,8 +321,7 @@ pub fn lay_over(
     if let Some(attributes) = attributes {
         settings.insert("attributes".into(), read_attributes(stored, attributes)?);
     }
-    serde_json::from_value(Value::Object(settings))
-        .map_err(|_| AdminError::wrong_type(SHAPE.name))
+    serde_json::from_value(Value::Object(settings)).map_err(|_| AdminError::wrong_type(SHAPE.name))
 }
 
 /// Attributes as they are stored after `sent` has replaced them.
@@ -328,8 +329,9 @@ fn read_attributes(stored: &RealmSettings, sent: &Value) -> Result<Value, AdminE
     let sent = sent
         .as_object()
         .ok_or_else(|| AdminError::wrong_type("attributes"))?;
-    let builtin =
-        |name: &str| name.starts_with("ciba") || name.starts_with("oauth2") || name.starts_with("par");
+    let builtin = |name: &str| {
+        name.starts_with("ciba") || name.starts_with("oauth2") || name.starts_with("par")
+    };
     let mut attributes: Map<String, Value> = stored
         .attributes
         .iter()
@@ -364,7 +366,8 @@ mod tests {
 
     #[test]
     fn a_partial_change_keeps_the_rest() {
-        let settings = changed(json!({ "accessTokenLifespan": "77", "verifyEmail": true })).unwrap();
+        let settings =
+            changed(json!({ "accessTokenLifespan": "77", "verifyEmail": true })).unwrap();
         assert_eq!(settings.access_token_lifespan, 77);
         assert!(settings.verify_email);
         assert_eq!(settings.sso_session_idle_timeout, 1800);
@@ -372,7 +375,8 @@ mod tests {
 
     #[test]
     fn attributes_are_replaced_and_an_empty_policy_is_none() {
-        let settings = changed(json!({ "attributes": { "a": "1", "frontendUrl": "" }, "passwordPolicy": "" }));
+        let settings =
+            changed(json!({ "attributes": { "a": "1", "frontendUrl": "" }, "passwordPolicy": "" }));
         let settings = settings.unwrap();
         assert_eq!(settings.attributes.get("a").map(String::as_str), Some("1"));
         assert!(settings.attributes.contains_key("cibaInterval"));

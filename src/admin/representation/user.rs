@@ -45,7 +45,12 @@ pub const SHAPE: Shape = Shape {
         "lastSignIn",
         "temporaryPasswordExpiresAt",
     ],
-    lists: &["requiredActions", "disableableCredentialTypes", "realmRoles", "groups"],
+    lists: &[
+        "requiredActions",
+        "disableableCredentialTypes",
+        "realmRoles",
+        "groups",
+    ],
     other: &[
         "attributes",
         "userProfileMetadata",
@@ -76,7 +81,14 @@ pub const CREDENTIAL: Shape = Shape {
         "federationLink",
     ],
     flags: &["temporary"],
-    numbers: &["createdDate", "priority", "hashIterations", "counter", "digits", "period"],
+    numbers: &[
+        "createdDate",
+        "priority",
+        "hashIterations",
+        "counter",
+        "digits",
+        "period",
+    ],
     lists: &[],
     other: &["config"],
 };

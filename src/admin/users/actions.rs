@@ -225,12 +225,42 @@ mod tests {
             (&[up], json!({ "requiredActions": [] }), &[], &[up]),
             (&[up], json!({ "requiredActions": [up] }), &[], &[]),
             // A copy that was read and written back with one of the two changed.
-            (&[], json!({ "requiredActions": [], "forcePasswordReset": true }), &[up], &[]),
-            (&[], json!({ "requiredActions": [up], "forcePasswordReset": false }), &[up], &[]),
-            (&[up], json!({ "requiredActions": [], "forcePasswordReset": true }), &[], &[up]),
-            (&[up], json!({ "requiredActions": [up], "forcePasswordReset": false }), &[], &[up]),
-            (&[up], json!({ "requiredActions": [up], "resetProof": "mailbox" }), &[up], &[]),
-            (&[], json!({ "requiredActions": ["terms_and_conditions"] }), &["TERMS_AND_CONDITIONS"], &[]),
+            (
+                &[],
+                json!({ "requiredActions": [], "forcePasswordReset": true }),
+                &[up],
+                &[],
+            ),
+            (
+                &[],
+                json!({ "requiredActions": [up], "forcePasswordReset": false }),
+                &[up],
+                &[],
+            ),
+            (
+                &[up],
+                json!({ "requiredActions": [], "forcePasswordReset": true }),
+                &[],
+                &[up],
+            ),
+            (
+                &[up],
+                json!({ "requiredActions": [up], "forcePasswordReset": false }),
+                &[],
+                &[up],
+            ),
+            (
+                &[up],
+                json!({ "requiredActions": [up], "resetProof": "mailbox" }),
+                &[up],
+                &[],
+            ),
+            (
+                &[],
+                json!({ "requiredActions": ["terms_and_conditions"] }),
+                &["TERMS_AND_CONDITIONS"],
+                &[],
+            ),
         ] {
             let found = plan(waiting, sent.clone()).unwrap();
             assert_eq!(found, (owned(set), owned(take)), "{waiting:?} {sent}");
@@ -240,8 +270,20 @@ mod tests {
     #[test]
     fn only_what_is_new_has_to_be_assignable() {
         assert!(plan(&[], json!({ "requiredActions": ["VERIFY_EMAIL"] })).is_err());
-        assert!(plan(&["VERIFY_EMAIL"], json!({ "requiredActions": ["VERIFY_EMAIL"] })).is_ok());
-        assert!(plan(&["FROM_A_NEWER_NODE"], json!({ "requiredActions": ["FROM_A_NEWER_NODE"] })).is_ok());
+        assert!(
+            plan(
+                &["VERIFY_EMAIL"],
+                json!({ "requiredActions": ["VERIFY_EMAIL"] })
+            )
+            .is_ok()
+        );
+        assert!(
+            plan(
+                &["FROM_A_NEWER_NODE"],
+                json!({ "requiredActions": ["FROM_A_NEWER_NODE"] })
+            )
+            .is_ok()
+        );
         assert!(plan(&[], json!({ "requiredActions": ["NO_SUCH"] })).is_err());
     }
 

@@ -29,7 +29,9 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     lock_user(context.tx, &id, Lock::Update)?;
     let before = context.managed_user(ask)?;
     if before.service_client.is_some() {
-        return Err(AdminError::Bad("A service account changes with its client".into()));
+        return Err(AdminError::Bad(
+            "A service account changes with its client".into(),
+        ));
     }
     let after = changed(context, &before, &sent)?;
     let typed = password::in_body(&sent)?;
@@ -99,8 +101,7 @@ fn refuse_stale_copy(
     sent: &Map<String, Value>,
     plan: &Plan,
 ) -> Result<(), AdminError> {
-    let older =
-        number_of(sent, "notBefore").is_some_and(|sent| sent < before.not_before.seconds());
+    let older = number_of(sent, "notBefore").is_some_and(|sent| sent < before.not_before.seconds());
     if older && plan.takes_reset() {
         return Err(AdminError::Conflict(
             "User has been flagged for a password reset since this representation was read".into(),

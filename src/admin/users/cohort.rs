@@ -70,7 +70,9 @@ pub fn post(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         manner: Manner::read(&sent)?,
     };
     if plan.set.iter().any(|name| plan.take.contains(name)) {
-        return Err(AdminError::Bad("An action cannot be added and removed at once".into()));
+        return Err(AdminError::Bad(
+            "An action cannot be added and removed at once".into(),
+        ));
     }
     let (people, skipped) = chosen(context, &sent, &plan)?;
     if !flag_of(&sent, "dryRun").unwrap_or(false) {
@@ -93,7 +95,9 @@ pub fn post(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
             context.record(event)?;
         }
     }
-    Ok(Reply::Json(json!({ "count": people.len(), "skipped": skipped })))
+    Ok(Reply::Json(
+        json!({ "count": people.len(), "skipped": skipped }),
+    ))
 }
 
 /// Whom it concerns, and how many were left out.
@@ -117,8 +121,10 @@ fn chosen(
     let names = filter.get("usernames").and_then(texts);
     let mut found = search::list(context.tx, &realm, &wanted, (0, None))?;
     if let Some(names) = names {
-        let keys: BTreeSet<String> =
-            names.iter().map(|name| crate::user::name::name_key(name)).collect();
+        let keys: BTreeSet<String> = names
+            .iter()
+            .map(|name| crate::user::name::name_key(name))
+            .collect();
         found.retain(|user| keys.contains(&crate::user::name::name_key(&user.username)));
     }
     let total = found.len();
@@ -201,9 +207,8 @@ fn spare_last_administrator(
 /// The people of this realm who manage its people and are not gated.
 fn free_administrators(context: &mut Context<'_, '_>) -> Result<BTreeSet<UserId>, AdminError> {
     let config = std::sync::Arc::clone(&context.config);
-    let manages = |id: &RoleId| {
-        Powers::closed(&config, [id]).has(&config.realm.name, "manage-users")
-    };
+    let manages =
+        |id: &RoleId| Powers::closed(&config, [id]).has(&config.realm.name, "manage-users");
     let roles: Vec<RoleId> = config
         .roles
         .iter()

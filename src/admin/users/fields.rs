@@ -139,7 +139,10 @@ fn email(typed: &str) -> Result<Option<String>, AdminError> {
     parse_email(typed).map(Some).map_err(|_| AdminError::Field {
         field: "email",
         message: "error-invalid-email",
-        params: vec![json!("email"), json!(typed.chars().take(255).collect::<String>())],
+        params: vec![
+            json!("email"),
+            json!(typed.chars().take(255).collect::<String>()),
+        ],
     })
 }
 
@@ -174,13 +177,19 @@ pub fn attributes(sent: &Value) -> Result<BTreeMap<String, Vec<String>>, AdminEr
     for (name, value) in sent.as_object().ok_or_else(wrong)? {
         let values: Vec<String> = match value {
             Value::Null => Vec::new(),
-            Value::Array(list) => list.iter().map(text).collect::<Option<_>>().ok_or_else(wrong)?,
+            Value::Array(list) => list
+                .iter()
+                .map(text)
+                .collect::<Option<_>>()
+                .ok_or_else(wrong)?,
             one => vec![text(one).ok_or_else(wrong)?],
         };
         count += values.len();
         let too_much = values.iter().any(|value| value.len() > LONGEST_ATTRIBUTE);
         if too_much || count > MOST_ATTRIBUTES || name.len() > 255 {
-            return Err(AdminError::Bad(format!("Attribute {name:.64} is too large")));
+            return Err(AdminError::Bad(format!(
+                "Attribute {name:.64} is too large"
+            )));
         }
         if !values.is_empty() && !PROPERTIES.contains(&name.as_str()) {
             attributes.insert(name.clone(), values);
@@ -193,7 +202,9 @@ pub fn attributes(sent: &Value) -> Result<BTreeMap<String, Vec<String>>, AdminEr
 fn refuse_what_needs_links(sent: &Map<String, Value>) -> Result<(), AdminError> {
     for name in ["preRegistration", "sendInstructions"] {
         if flag_of(sent, name) == Some(true) {
-            return Err(AdminError::Bad(format!("{name} needs mailed links, which this server cannot send")));
+            return Err(AdminError::Bad(format!(
+                "{name} needs mailed links, which this server cannot send"
+            )));
         }
     }
     let groups = sent.get("groups").and_then(Value::as_array);
@@ -243,7 +254,8 @@ mod tests {
 
     #[test]
     fn attributes_never_shadow_a_property() {
-        let sent = json!({ "locale": "de", "email": ["x@y.example"], "n": [1, true], "gone": null });
+        let sent =
+            json!({ "locale": "de", "email": ["x@y.example"], "n": [1, true], "gone": null });
         let read = attributes(&sent).unwrap();
         assert_eq!(read.keys().collect::<Vec<_>>(), ["locale", "n"]);
         assert_eq!(read.get("n").unwrap(), &["1", "true"]);

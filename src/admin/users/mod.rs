@@ -198,7 +198,8 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     } else {
         &config.actions
     };
-    provision::create_user(context.tx, &config.realm, &user, defaults)?.map_err(fields::conflict)?;
+    provision::create_user(context.tx, &config.realm, &user, defaults)?
+        .map_err(fields::conflict)?;
     if let Some(typed) = password::in_body(&sent)? {
         password::store(context, ask, &user.id, &typed)?;
     }

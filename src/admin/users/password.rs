@@ -56,7 +56,9 @@ pub fn in_body(sent: &Map<String, Value>) -> Result<Option<Typed>, AdminError> {
         let credential = CREDENTIAL.read(one.clone())?;
         let kind = text_of(&credential, "type").unwrap_or("password");
         if kind != "password" {
-            return Err(AdminError::Bad(format!("A credential of type {kind:.64} cannot be set here")));
+            return Err(AdminError::Bad(format!(
+                "A credential of type {kind:.64} cannot be set here"
+            )));
         }
         if found.replace(read(&credential)?).is_some() {
             return Err(AdminError::Bad("More than one password".into()));
@@ -83,12 +85,16 @@ pub fn judged(realm: &Realm, user: &User, typed: &str) -> Result<Password, Admin
     };
     match policy.check(&password, &context, Origin::Administrator, false) {
         Ok(()) => Ok(password),
-        Err(broken) => Err(broken.first().map_or(AdminError::Bad("Invalid password".into()), |rule| {
-            AdminError::Invalid {
-                error: rule.keycloak_name(),
-                description: rule.english(),
-            }
-        })),
+        Err(broken) => {
+            Err(broken
+                .first()
+                .map_or(AdminError::Bad("Invalid password".into()), |rule| {
+                    AdminError::Invalid {
+                        error: rule.keycloak_name(),
+                        description: rule.english(),
+                    }
+                }))
+        }
     }
 }
 
@@ -181,7 +187,9 @@ pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let user = context.seen_user(ask)?;
     let password = credential::password(context.tx, &user.id)?;
     let waiting = waiting::of_user(context.tx, &user.id)?;
-    let flagged = waiting.iter().any(|row| row.action == update_password::NAME);
+    let flagged = waiting
+        .iter()
+        .any(|row| row.action == update_password::NAME);
     let shown: Vec<Value> = password
         .iter()
         .map(|password| {
@@ -194,7 +202,9 @@ pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
             if let (Some(label), Value::Object(shown)) = (&password.label, &mut shown) {
                 shown.insert("userLabel".into(), json!(label));
             }
-            if let (true, Value::Object(shown)) = (flagged && password.expires_at.is_some(), &mut shown) {
+            if let (true, Value::Object(shown)) =
+                (flagged && password.expires_at.is_some(), &mut shown)
+            {
                 shown.insert("temporary".into(), json!(true));
             }
             shown

@@ -76,8 +76,10 @@ pub fn all(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     if !of_realm.is_empty() {
         answer.insert("realmMappings".into(), Value::Array(of_realm));
     }
-    let clients: BTreeSet<&ClientUuid> =
-        roles.iter().filter_map(|role| role.client.as_ref()).collect();
+    let clients: BTreeSet<&ClientUuid> = roles
+        .iter()
+        .filter_map(|role| role.client.as_ref())
+        .collect();
     let mut of_clients = Map::new();
     for id in clients {
         let client = config.client_id_of(id).unwrap_or_default();

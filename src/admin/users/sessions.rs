@@ -18,8 +18,8 @@ pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let now = context.tx.now()?;
     let mut shown = Vec::new();
     for session in session::rows::of_user(context.tx, &user.id)? {
-        let stands = session.auth_epoch == user.auth_epoch
-            && session.is_live(&context.config.realm, now);
+        let stands =
+            session.auth_epoch == user.auth_epoch && session.is_live(&context.config.realm, now);
         if stands && session.kind == SessionKind::Online {
             shown.push(show(context, &user, &session)?);
         }
