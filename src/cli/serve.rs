@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Failure, boot, runtime};
 use crate::app::{self, FirstAdmin, Listeners};
 use crate::config::Config;
+use crate::web::tls::Certificates;
 
 /// How long a node that is told to stop goes on serving, so that a balancer notices (reliability R-27). On a
 /// terminal, where a person waits, not at all.
@@ -32,7 +33,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let https = match &config.listeners.https {
         Some(https) => Some((
             open(https.addr)?,
-            crate::web::tls::server_config(&https.cert, &https.key).map_err(Failure::usage)?,
+            Certificates::load(&https.cert, &https.key).map_err(Failure::usage)?,
         )),
         None => None,
     };

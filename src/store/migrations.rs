@@ -25,14 +25,32 @@ pub(super) fn postgres(conn: &mut PgConnection) -> Result<(), StoreError> {
     result
 }
 
+/// The names of this version's migrations that the database does not have.
+pub(super) fn pending_on_sqlite(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    pending(conn, SQLITE)
+}
+
+/// The names of this version's migrations that the database does not have.
+pub(super) fn pending_on_postgres(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    pending(conn, POSTGRES)
+}
+
+fn pending<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<Vec<String>, StoreError>
+where
+    C: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let pending = conn.pending_migrations(source).map_err(failed)?;
+    Ok(pending.iter().map(|one| one.name().to_string()).collect())
+}
+
 fn run<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<(), StoreError>
 where
     C: MigrationHarness<DB> + MigrationConnection<Backend = DB>,
     DB: diesel::backend::Backend,
     EmbeddedMigrations: MigrationSource<DB>,
 {
-    let failed =
-        |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Schema(cause.to_string());
     conn.setup().map_err(StoreError::Query)?;
     let known: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
     let applied = conn.applied_migrations().map_err(failed)?;
@@ -44,6 +62,11 @@ where
     }
     conn.run_pending_migrations(source).map_err(failed)?;
     Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn failed(cause: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    StoreError::Schema(cause.to_string())
 }
 
 fn newer(version: &MigrationVersion<'_>) -> StoreError {
