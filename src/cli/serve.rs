@@ -19,6 +19,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
+    let _serving = boot::serving(&config)?;
     let open = |address| {
         TcpListener::bind(address).map_err(|error| Failure::failed(format!("{address}: {error}")))
     };
@@ -39,6 +40,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     for switch in config.insecure_switches() {
         tracing::warn!(switch, "a dangerous switch is on");
+    }
+    if config.cache.redis_url.is_some() {
+        tracing::warn!(
+            "VESTIBULE_REDIS_URL is set, and this version does not use it: each node keeps its own caches"
+        );
     }
     let public_url = config.public_url.base().to_owned();
     let engine = boot::engine(&config, public_url.clone())?;
@@ -71,10 +77,16 @@ async fn serve(config: Config) -> Result<(), Failure> {
         database = running.engine.store.kind(),
         "serving"
     );
-    stop_signal().await;
+    let stop = stop_signal().await;
     tracing::info!("stopping");
-    running.stop(LINGER).await;
-    Ok(())
+    let linger = match stop {
+        Stop::Terminate => LINGER,
+        Stop::Interrupt => Duration::ZERO,
+    };
+    tokio::select! {
+        () = running.stop(linger) => Ok(()),
+        _ = stop_signal() => Err(Failure::failed("stopped at once, by a second signal")),
+    }
 }
 
 /// Shown once, on the terminal of who starts the server for the first time; never logged.
@@ -90,8 +102,17 @@ fn first_sign_in(public_url: &str, username: &str, password: &str) {
     );
 }
 
+/// Who wants the server to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// A person at a terminal, by Ctrl-C.
+    Interrupt,
+    /// A supervisor, by SIGTERM.
+    Terminate,
+}
+
 /// Waits for Ctrl-C or SIGTERM.
-pub(super) async fn stop_signal() {
+pub(super) async fn stop_signal() -> Stop {
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {
@@ -101,7 +122,7 @@ pub(super) async fn stop_signal() {
         }
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => Stop::Interrupt,
+        () = terminate => Stop::Terminate,
     }
 }

@@ -87,6 +87,19 @@ fn per_user(realm: &Realm) -> Limit {
     PER_USER
 }
 
+fn throttle_of(user: &User) -> String {
+    format!("login/{}/user/{}", user.realm_id, user.id)
+}
+
+/// Forgets the wrong tries of a person and unlocks them: who breaks the glass must get in.
+///
+/// # Errors
+/// The database fails.
+pub fn forget_tries(tx: &mut Tx<'_>, user: &User) -> Result<(), StoreError> {
+    throttle::reset(tx, &throttle_of(user))?;
+    user::rows::set_locked_until(tx, &user.id, None)
+}
+
 /// Counts a try and finds whom it is for.
 ///
 /// # Errors
@@ -107,11 +120,10 @@ pub fn begin(
         })
     };
     // Both names of a person count in one place; a name of nobody counts by itself.
-    let counted = user.as_ref().map_or_else(
-        || format!("name/{}", short(&name_key(login))),
-        |user| format!("user/{}", user.id),
+    let user_throttle = user.as_ref().map_or_else(
+        || format!("login/{}/name/{}", realm.id, short(&name_key(login))),
+        throttle_of,
     );
-    let user_throttle = format!("login/{}/{counted}", realm.id);
     let address_throttle = format!("login-from/{}/{}", realm.id, origin.network);
     let mut shut = false;
     if let Turn::Shut(_) = throttle::take(tx, &user_throttle, per_user(realm), now)? {

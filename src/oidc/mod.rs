@@ -21,6 +21,7 @@ mod new_password;
 pub mod next;
 mod notices;
 pub mod provision;
+pub mod reseal;
 pub mod revoke;
 pub mod routes;
 pub mod scope;

@@ -41,6 +41,8 @@ where
     DB: diesel::backend::Backend,
     EmbeddedMigrations: MigrationSource<DB>,
 {
+    let known: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
+    refuse_newer(conn, &known)?;
     let pending = conn.pending_migrations(source).map_err(failed)?;
     Ok(pending.iter().map(|one| one.name().to_string()).collect())
 }
@@ -53,18 +55,27 @@ where
 {
     conn.setup().map_err(StoreError::Query)?;
     let known: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
-    let applied = conn.applied_migrations().map_err(failed)?;
-    let unknown = applied
-        .iter()
-        .find(|version| !known.iter().any(|one| one.name().version() == **version));
-    if let Some(version) = unknown {
-        return Err(newer(version));
-    }
+    refuse_newer(conn, &known)?;
     conn.run_pending_migrations(source).map_err(failed)?;
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn refuse_newer<C, DB>(conn: &mut C, known: &[Box<dyn Migration<DB>>]) -> Result<(), StoreError>
+where
+    C: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+{
+    let applied = conn.applied_migrations().map_err(failed)?;
+    let unknown = applied
+        .iter()
+        .find(|version| !known.iter().any(|one| one.name().version() == **version));
+    unknown.map_or(Ok(()), |version| Err(newer(version)))
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 fn failed(cause: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
     StoreError::Schema(cause.to_string())
 }

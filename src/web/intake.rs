@@ -31,7 +31,9 @@ pub async fn admit(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     if let Some(refusal) = refusal(&request) {
-        return Ok(request.into_response(refusal.answer()).map_into_right_body());
+        return Ok(request
+            .into_response(refusal.answer())
+            .map_into_right_body());
     }
     let late = limit_body(&mut request);
     let response = next.call(request).await?;
@@ -91,7 +93,10 @@ pub fn not_found() -> HttpResponse {
 
 fn refusal(request: &ServiceRequest) -> Option<Refusal> {
     let head = request.head();
-    let target = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
     if target > limits::URL_BYTES {
         return Some(Refusal::LongUrl);
     }
@@ -128,7 +133,9 @@ fn is_plain(path: &str) -> bool {
         .all(|segment| !matches!(segment, "." | "..") && (!segment.is_empty() || inner.is_empty()));
     let no_parameters = !inner.contains([';', '\\']);
     let escapes_are_needed = inner.split('%').skip(1).all(|rest| {
-        let byte = rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let byte = rest
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         byte.is_some_and(|byte| {
             !byte.is_ascii_control()
                 && !byte.is_ascii_alphanumeric()

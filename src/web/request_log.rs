@@ -113,10 +113,22 @@ impl Seen {
         let duration_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
         let (method, route) = (self.method, self.route.as_str());
         if self.edge.quiet {
-            tracing::debug!(method, route, status = status.as_u16(), duration_ms, "answered");
+            tracing::debug!(
+                method,
+                route,
+                status = status.as_u16(),
+                duration_ms,
+                "answered"
+            );
             return;
         }
-        tracing::info!(method, route, status = status.as_u16(), duration_ms, "answered");
+        tracing::info!(
+            method,
+            route,
+            status = status.as_u16(),
+            duration_ms,
+            "answered"
+        );
         metrics::histogram!(
             "idp_http_request_duration_seconds",
             "route" => self.route, "method" => method, "status" => status.as_str().to_owned(),
@@ -172,7 +184,9 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect();
-        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        let body = actix_web::body::to_bytes(response.into_body())
+            .await
+            .unwrap();
         (status, headers, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -193,7 +207,11 @@ mod tests {
         let id = header(&headers, "x-request-id");
         assert!(body.contains(id), "{body}");
         assert!(!body.contains("broken handler"), "{body}");
-        for name in ["strict-transport-security", "x-frame-options", "x-content-type-options"] {
+        for name in [
+            "strict-transport-security",
+            "x-frame-options",
+            "x-content-type-options",
+        ] {
             header(&headers, name);
         }
         let (status, _, _) = ask("/fine", None).await;
@@ -204,7 +222,10 @@ mod tests {
     async fn every_request_has_an_id_of_ours() {
         let (_, first, _) = ask("/fine", Some("forged")).await;
         let (_, second, _) = ask("/nowhere", Some("forged")).await;
-        let (first, second) = (header(&first, "x-request-id"), header(&second, "x-request-id"));
+        let (first, second) = (
+            header(&first, "x-request-id"),
+            header(&second, "x-request-id"),
+        );
         assert_eq!((first.len(), second.len()), (24, 24));
         assert_ne!(first, second);
     }
