@@ -6,6 +6,7 @@
 //! Invariant: `Err` out of a closure means that the infrastructure failed, and rolls back; a refusal of the
 //! protocol is an `Ok` value and commits what it must.
 
+pub mod cleaner;
 mod conn;
 pub mod dialect;
 mod error;
@@ -14,6 +15,7 @@ pub mod meta;
 mod migrations;
 mod postgres;
 pub mod schema;
+mod serving;
 mod sqlite;
 mod tx;
 
@@ -24,6 +26,7 @@ pub use conn::Conn;
 pub(crate) use conn::db;
 pub use error::{StoreError, corrupt};
 pub use postgres::PostgresOptions;
+pub use serving::Serving;
 pub use tx::Tx;
 
 use crate::kernel::Clock;
@@ -50,6 +53,7 @@ struct Inner {
     backend: Backend,
     clock: Clock,
     turns: tokio::sync::Semaphore,
+    capacity: usize,
 }
 
 enum Backend {
@@ -63,6 +67,16 @@ impl Store {
     /// # Errors
     /// The file or server cannot be reached, is newer than this binary, or refuses a migration.
     pub fn open(location: &Location, clock: Clock, pool: usize) -> Result<Self, StoreError> {
+        let store = Self::connect(location, clock, pool)?;
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// Opens the database as it is, for whoever only looks at it.
+    ///
+    /// # Errors
+    /// The file or server cannot be reached.
+    pub fn connect(location: &Location, clock: Clock, pool: usize) -> Result<Self, StoreError> {
         let (backend, turns) = match location {
             Location::Sqlite(path) => (Backend::Sqlite(sqlite::Sqlite::open(path)?), 64),
             Location::Postgres(options) => (
@@ -70,15 +84,14 @@ impl Store {
                 pool,
             ),
         };
-        let store = Self {
+        Ok(Self {
             inner: Arc::new(Inner {
                 backend,
                 clock,
                 turns: tokio::sync::Semaphore::new(turns),
+                capacity: turns,
             }),
-        };
-        store.migrate()?;
-        Ok(store)
+        })
     }
 
     /// Runs a closure in a read transaction: one snapshot, nothing written.
@@ -163,6 +176,11 @@ impl Store {
         &self.inner.clock
     }
 
+    /// How many pieces of work may use the database at once, and how many more could begin now.
+    pub fn turns(&self) -> (usize, usize) {
+        (self.inner.capacity, self.inner.turns.available_permits())
+    }
+
     /// `"sqlite"` or `"postgres"`.
     pub fn kind(&self) -> &'static str {
         match &self.inner.backend {
@@ -175,6 +193,17 @@ impl Store {
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => sqlite.exclusive(migrations::sqlite),
             Backend::Postgres(postgres) => postgres.exclusive(migrations::postgres),
+        }
+    }
+
+    /// The migrations of this version that the database does not have yet.
+    ///
+    /// # Errors
+    /// The database fails, or is newer than this binary.
+    pub fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => sqlite.exclusive(migrations::pending_on_sqlite),
+            Backend::Postgres(postgres) => postgres.exclusive(migrations::pending_on_postgres),
         }
     }
 }
