@@ -24,6 +24,7 @@ pub use conn::Conn;
 pub(crate) use conn::db;
 pub use error::{StoreError, corrupt};
 pub use postgres::PostgresOptions;
+use tx::Alone;
 pub use tx::Tx;
 
 use crate::kernel::Clock;
@@ -49,7 +50,7 @@ pub struct Store {
 struct Inner {
     backend: Backend,
     clock: Clock,
-    turns: tokio::sync::Semaphore,
+    turns: Arc<tokio::sync::Semaphore>,
 }
 
 enum Backend {
@@ -74,7 +75,7 @@ impl Store {
             inner: Arc::new(Inner {
                 backend,
                 clock,
-                turns: tokio::sync::Semaphore::new(turns),
+                turns: Arc::new(tokio::sync::Semaphore::new(turns)),
             }),
         };
         store.migrate()?;
@@ -89,6 +90,7 @@ impl Store {
     where
         E: From<StoreError>,
     {
+        let _alone = Alone::new()?;
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => sqlite.read(&self.inner.clock, f),
             Backend::Postgres(postgres) => postgres.transaction(&self.inner.clock, false, f),
@@ -103,6 +105,7 @@ impl Store {
     where
         E: From<StoreError>,
     {
+        let _alone = Alone::new()?;
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => sqlite.write(&self.inner.clock, f),
             Backend::Postgres(postgres) => postgres.transaction(&self.inner.clock, true, f),
@@ -123,16 +126,15 @@ impl Store {
         R: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let store = self.clone();
-        let waited = tokio::time::timeout(ACQUIRE_TIMEOUT, self.inner.turns.acquire()).await;
-        let permit = match waited {
-            Ok(Ok(permit)) => permit,
+        let turns = Arc::clone(&self.inner.turns);
+        let turn = match tokio::time::timeout(ACQUIRE_TIMEOUT, turns.acquire_owned()).await {
+            Ok(Ok(turn)) => turn,
             Ok(Err(_)) | Err(_) => return Err(StoreError::Busy.into()),
         };
-        // The turn belongs to the work, not to the request that may go away: forget it here, give it back there.
-        permit.forget();
+        let store = self.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let _turn = Turn(&store.inner.turns);
+            // The turn belongs to the work, not to the request that may go away.
+            let _turn = turn;
             f(&store)
         });
         done.await
@@ -157,14 +159,5 @@ impl Store {
             Backend::Sqlite(sqlite) => sqlite.exclusive(migrations::sqlite),
             Backend::Postgres(postgres) => postgres.exclusive(migrations::postgres),
         }
-    }
-}
-
-/// A turn at the database that is given back when the work is done, even if it panics.
-struct Turn<'a>(&'a tokio::sync::Semaphore);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.add_permits(1);
     }
 }
