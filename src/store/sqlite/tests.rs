@@ -79,7 +79,9 @@ fn a_reader_whose_work_panicked_does_not_come_back() {
     store.read(&clock, settings).unwrap();
     assert_eq!(store.readers.lock().len(), 1);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        store.read(&clock, |_| -> Result<(), StoreError> { panic!("on purpose") })
+        store.read(&clock, |_| -> Result<(), StoreError> {
+            panic!("on purpose")
+        })
     }));
     assert!(panicked.is_err());
     assert_eq!(store.readers.lock().len(), 0);
@@ -121,9 +123,7 @@ fn a_batch_that_sqlite_takes_back_is_acknowledged_to_nobody() {
                 Ok::<_, StoreError>(())
             })
         });
-        let third = scope.spawn(|| {
-            store.write(clock, |tx| meta::put(tx, "third", "3"))
-        });
+        let third = scope.spawn(|| store.write(clock, |tx| meta::put(tx, "third", "3")));
         (
             first.join().unwrap(),
             second.join().unwrap(),
@@ -131,10 +131,18 @@ fn a_batch_that_sqlite_takes_back_is_acknowledged_to_nobody() {
         )
     });
     assert!(second.is_err(), "{second:?}");
-    let kept = |name: &str| store.read(&clock, |tx| meta::get(tx, name)).unwrap().is_some();
+    let kept = |name: &str| {
+        store
+            .read(&clock, |tx| meta::get(tx, name))
+            .unwrap()
+            .is_some()
+    };
     assert_eq!(first.is_ok(), kept("first"), "{first:?}");
     assert_eq!(third.is_ok(), kept("third"), "{third:?}");
-    assert!(first.is_err(), "the first shared the commit that never came");
+    assert!(
+        first.is_err(),
+        "the first shared the commit that never came"
+    );
     // The writer is fit for the next one.
     store
         .write(&clock, |tx| meta::put(tx, "after", "1"))

@@ -176,7 +176,9 @@ fn whoever_gets_no_turn_within_two_seconds_hears_busy() {
             });
             let holders = holders.await.unwrap();
             let asked = Instant::now();
-            let refused = store.run(|store| store.tx(|tx| meta::put(tx, "late", "1"))).await;
+            let refused = store
+                .run(|store| store.tx(|tx| meta::put(tx, "late", "1")))
+                .await;
             assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
             let waited = asked.elapsed();
             assert!(
@@ -262,7 +264,8 @@ fn a_flag_waits_for_the_mint_in_progress_and_shuts_the_next_one() {
         let other_node = other_node.as_ref().unwrap_or(&database.store);
         let (cleared, wait_cleared) = mpsc::channel();
         let (minted, flagged) = std::thread::scope(|scope| {
-            let flag = scope.spawn(|| {
+            let alice = &alice;
+            let flag = scope.spawn(move || {
                 wait_cleared.recv().unwrap();
                 write(other_node, |tx| {
                     waiting::put(tx, &alice.user.id, &forced_reset(alice.now))
@@ -278,7 +281,10 @@ fn a_flag_waits_for_the_mint_in_progress_and_shuts_the_next_one() {
             });
             (minted, flag.join().unwrap())
         });
-        assert!(flagged > minted, "the flag was set under a mint in progress");
+        assert!(
+            flagged > minted,
+            "the flag was set under a mint in progress"
+        );
         assert_gated(database, &alice);
     });
 }
@@ -289,9 +295,10 @@ fn a_mint_waits_for_the_flag_in_progress_and_is_refused() {
         let alice = database.furnish();
         let (flagging, wait_flagging) = mpsc::channel();
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let alice = &alice;
+            scope.spawn(move || {
                 wait_flagging.recv().unwrap();
-                assert_gated(database, &alice);
+                assert_gated(database, alice);
             });
             write(&database.store, |tx| {
                 waiting::put(tx, &alice.user.id, &forced_reset(alice.now))?;
@@ -316,22 +323,22 @@ fn assert_gated(database: &Database, alice: &Furniture) {
 #[test]
 fn now_moves_on_while_a_transaction_waits_for_a_lock() {
     on_both(|database| {
-        let alice = database.furnish().user.id;
+        let alice = &database.furnish().user.id;
         let (locked, wait_locked) = mpsc::channel();
         std::thread::scope(|scope| {
             let store = &database.store;
-            let waiter = scope.spawn(|| {
+            let waiter = scope.spawn(move || {
                 wait_locked.recv().unwrap();
                 let asked = Instant::now();
                 let passed = write(store, |tx| {
                     let before = tx.now()?;
-                    lock_user(tx, &alice, Lock::Update)?;
+                    lock_user(tx, alice, Lock::Update)?;
                     Ok(tx.now()?.micros() - before.micros())
                 });
                 (asked.elapsed(), passed)
             });
             write(store, |tx| {
-                lock_user(tx, &alice, Lock::Update)?;
+                lock_user(tx, alice, Lock::Update)?;
                 locked.send(()).unwrap();
                 std::thread::sleep(PAUSE);
                 Ok(())

@@ -35,7 +35,10 @@ fn what_was_acknowledged_survives_kill_9() {
     let mut acknowledged = BTreeSet::new();
     for kill in 0..kills() {
         let [random] = Entropy.bytes::<1>();
-        acknowledged.extend(kill_a_writer(&path, Duration::from_millis(u64::from(random))));
+        acknowledged.extend(kill_a_writer(
+            &path,
+            Duration::from_millis(u64::from(random)),
+        ));
         let store = Store::open(&Location::Sqlite(path.clone()), Clock::system(), 1).unwrap();
         for row in &acknowledged {
             let (one, two) = read(&store, |tx| {
@@ -45,13 +48,19 @@ fn what_was_acknowledged_survives_kill_9() {
         }
         assert_whole(&path, kill);
     }
-    assert!(acknowledged.len() > kills(), "too little was written to tell");
+    assert!(
+        acknowledged.len() > kills(),
+        "too little was written to tell"
+    );
 }
 
 /// Starts this test as the writer, kills it that long after its first row; answers the rows it acknowledged.
 fn kill_a_writer(path: &Path, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "store::crash::what_was_acknowledged_survives_kill_9"])
+        .args([
+            "--exact",
+            "store::crash::what_was_acknowledged_survives_kill_9",
+        ])
         .args(["--nocapture", "--test-threads=1"])
         .env(CHILD, path)
         .stdout(Stdio::piped())
@@ -64,7 +73,10 @@ fn kill_a_writer(path: &Path, after: Duration) -> Vec<String> {
     let mut killed = false;
     // The pipe ends with the process; what was written into it before that is acknowledged.
     while lines.read_line(&mut line).unwrap() > 0 {
-        if let Some(row) = line.strip_suffix('\n').and_then(|line| line.strip_prefix("kept ")) {
+        if let Some(row) = line
+            .strip_suffix('\n')
+            .and_then(|line| line.strip_prefix("kept "))
+        {
             rows.push(row.to_owned());
             if !killed {
                 std::thread::sleep(after);
@@ -121,6 +133,9 @@ fn assert_whole(path: &Path, kill: usize) {
         let twin = name
             .strip_suffix(" too")
             .map_or_else(|| format!("{name} too"), str::to_owned);
-        assert!(names.contains(&twin), "kill {kill}: {name} is half a transaction");
+        assert!(
+            names.contains(&twin),
+            "kill {kill}: {name} is half a transaction"
+        );
     }
 }

@@ -63,7 +63,11 @@ fn of_sqlite(database: &Database) -> Schema {
          WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
     );
     let mut schema = Schema::new();
-    for name in tables.into_iter().map(|row| row.one).filter(|name| name != LEDGER) {
+    for name in tables
+        .into_iter()
+        .map(|row| row.one)
+        .filter(|name| name != LEDGER)
+    {
         let mut table = Table::default();
         let mut key = Vec::new();
         for column in ask(&format!(
@@ -104,7 +108,9 @@ fn of_sqlite(database: &Database) -> Schema {
             "SELECT \"from\" AS one, \"table\" || '(' || coalesce(\"to\", '') || ') on delete ' || on_delete AS two, \
              0 AS three, 0 AS four FROM pragma_foreign_key_list('{name}')"
         )) {
-            table.references.insert(format!("{} -> {}", key.one, key.two).to_lowercase());
+            table
+                .references
+                .insert(format!("{} -> {}", key.one, key.two).to_lowercase());
         }
         schema.insert(name, table);
     }
@@ -129,14 +135,13 @@ fn of_postgres(database: &str) -> Schema {
             table.columns.insert(row[1].clone(), kind);
         }
     }
-    for row in ask(
-        "SELECT t.relname, i.indisprimary, i.indisunique, \
+    for row in ask("SELECT t.relname, i.indisprimary, i.indisunique, \
          (SELECT string_agg(a.attname, ', ' ORDER BY k.place) FROM unnest(i.indkey) WITH ORDINALITY k(number, place) \
           JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.number), \
          coalesce(pg_get_expr(i.indpred, i.indrelid), '') \
          FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid \
-         WHERE t.relnamespace = 'public'::regnamespace AND t.relkind = 'r'",
-    ) {
+         WHERE t.relnamespace = 'public'::regnamespace AND t.relkind = 'r'")
+    {
         let Some(table) = schema.get_mut(&row[0]) else {
             continue;
         };
@@ -168,7 +173,8 @@ fn of_postgres(database: &str) -> Schema {
 
 /// The `table!` blocks: what Diesel believes. They know nothing of indexes.
 fn of_diesel() -> Schema {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/schema.rs")).unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/schema.rs"))
+        .unwrap();
     let mut schema = Schema::new();
     for block in text.split("diesel::table! {").skip(1) {
         let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -180,7 +186,9 @@ fn of_diesel() -> Schema {
         };
         for line in lines.take_while(|line| *line != "}") {
             let (column, kind) = line.trim_end_matches(',').split_once(" -> ").unwrap();
-            let inner = kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>'));
+            let inner = kind
+                .strip_prefix("Nullable<")
+                .and_then(|kind| kind.strip_suffix('>'));
             let kind = (inner.unwrap_or(kind).to_owned(), inner.is_some());
             table.columns.insert(column.to_owned(), kind);
         }
@@ -242,7 +250,10 @@ fn every_reference_has_an_index_that_begins_with_it() {
             let found = indexes
                 .iter()
                 .any(|index| index == column || index.starts_with(&format!("{column}, ")));
-            assert!(found, "{name}.{column} refers to another table without an index");
+            assert!(
+                found,
+                "{name}.{column} refers to another table without an index"
+            );
         }
     }
 }
@@ -269,12 +280,17 @@ fn a_database_of_a_newer_version_is_refused_in_plain_words() {
         match refused.map(|_| ()) {
             Err(StoreError::Schema(message)) => {
                 assert!(message.contains("99990101000000"), "{message}");
-                assert!(message.contains("start the newer version, or restore a backup"), "{message}");
+                assert!(
+                    message.contains("start the newer version, or restore a backup"),
+                    "{message}"
+                );
             }
             other => panic!("{other:?}"),
         }
         // Nor was anything taken away from it.
-        database.execute(&format!("DELETE FROM {LEDGER} WHERE version = '99990101000000'"));
+        database.execute(&format!(
+            "DELETE FROM {LEDGER} WHERE version = '99990101000000'"
+        ));
         assert!(Store::open(&database.location(), Clock::system(), 1).is_ok());
     });
 }

@@ -136,7 +136,11 @@ fn drop_postgres_database(name: &str) {
 
 fn postgres_location(database: &str) -> Location {
     let url = services::postgres_url().unwrap();
-    Location::Postgres(PostgresOptions::parse(&url).unwrap().with_database(database))
+    Location::Postgres(
+        PostgresOptions::parse(&url)
+            .unwrap()
+            .with_database(database),
+    )
 }
 
 fn postgres_admin(sql: &str) {
@@ -166,9 +170,11 @@ fn simple_query(config: &tokio_postgres::Config, sql: &str) -> Vec<Vec<Option<St
     messages
         .iter()
         .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
-            }
+            SimpleQueryMessage::Row(row) => Some(
+                (0..row.len())
+                    .map(|i| row.get(i).map(str::to_owned))
+                    .collect(),
+            ),
             _ => None,
         })
         .collect()

@@ -94,8 +94,15 @@ fn after_an_outage_the_next_transaction_works() {
         assert!(matches!(cut, Err(StoreError::Commit(_))), "{cut:?}");
         let asked = Instant::now();
         let refused = store.read(|tx| meta::get(tx, "before"));
-        assert!(matches!(refused, Err(StoreError::Connect(_))), "{refused:?}");
-        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        assert!(
+            matches!(refused, Err(StoreError::Connect(_))),
+            "{refused:?}"
+        );
+        assert!(
+            asked.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            asked.elapsed()
+        );
         forwarder.come_back();
         let before = read(&store, |tx| meta::get(tx, "before"));
         assert_eq!(before, Some(round.to_string()));
@@ -120,5 +127,9 @@ fn a_server_that_never_answers_is_given_up() {
         Err(StoreError::Connect(message)) => assert!(message.contains("no answer"), "{message}"),
         other => panic!("{other:?}"),
     }
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        asked.elapsed()
+    );
 }

@@ -72,7 +72,11 @@ fn a_lock_that_is_not_to_be_had_is_an_error_after_a_second() {
         }
         gave_up.send(()).unwrap();
     });
-    assert!(write(&database.store, |tx| lock_user(tx, &alice, Lock::Update)));
+    assert!(write(&database.store, |tx| lock_user(
+        tx,
+        &alice,
+        Lock::Update
+    )));
 }
 
 #[test]
@@ -135,11 +139,19 @@ fn panics_and_errors_leave_no_connection_and_no_lock_behind() {
         }));
         assert_eq!(outcome.is_err(), round % 2 == 1);
     }
-    assert!(write(&database.store, |tx| lock_user(tx, &alice, Lock::Update)));
+    assert!(write(&database.store, |tx| lock_user(
+        tx,
+        &alice,
+        Lock::Update
+    )));
     // The server takes a moment to see that the other ends are gone.
     let deadline = Instant::now() + Duration::from_secs(5);
     while connections(&database) > 1 {
-        assert!(Instant::now() < deadline, "{} connections", connections(&database));
+        assert!(
+            Instant::now() < deadline,
+            "{} connections",
+            connections(&database)
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -158,7 +170,11 @@ fn the_pool_keeps_no_more_connections_than_it_was_told() {
     });
     let deadline = Instant::now() + Duration::from_secs(5);
     while connections(&database) > super::POOL {
-        assert!(Instant::now() < deadline, "{} connections", connections(&database));
+        assert!(
+            Instant::now() < deadline,
+            "{} connections",
+            connections(&database)
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

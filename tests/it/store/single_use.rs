@@ -15,10 +15,7 @@ const ROUNDS: usize = 7;
 
 fn winners(attempts: Vec<Vec<bool>>) -> (usize, usize) {
     let attempts: Vec<bool> = attempts.into_iter().flatten().collect();
-    (
-        attempts.iter().filter(|won| **won).count(),
-        attempts.len(),
-    )
+    (attempts.iter().filter(|won| **won).count(), attempts.len())
 }
 
 #[test]
@@ -34,11 +31,17 @@ fn a_refresh_token_is_spent_once() {
         ));
         let spends = at_once(POOL, |_| {
             (0..ROUNDS)
-                .map(|_| write(&database.store, |tx| refresh::spend(tx, "digest", alice.now)))
+                .map(|_| {
+                    write(&database.store, |tx| {
+                        refresh::spend(tx, "digest", alice.now)
+                    })
+                })
                 .collect()
         });
         assert_eq!(winners(spends), (1, POOL * ROUNDS));
-        assert!(!write(&database.store, |tx| refresh::spend(tx, "unknown", alice.now)));
+        assert!(!write(&database.store, |tx| refresh::spend(
+            tx, "unknown", alice.now
+        )));
     });
 }
 
@@ -165,7 +168,9 @@ fn a_thousand_guesses_at_once_get_no_more_turns_than_the_limit() {
     on_both(|database| {
         let now = database.clock.now();
         let take = |at: Timestamp| {
-            write(&database.store, move |tx| throttle::take(tx, "user:alice", FIVE, at))
+            write(&database.store, move |tx| {
+                throttle::take(tx, "user:alice", FIVE, at)
+            })
         };
         let turns: Vec<Turn> = at_once(20, |_| (0..10).map(|_| take(now)).collect::<Vec<_>>())
             .into_iter()

@@ -36,9 +36,13 @@ fn allocations_are_not_counted_under_a_lock() {
         compile_options: String,
     }
     let mut conn = SqliteConnection::establish(":memory:").unwrap();
-    let options: Vec<Line> = diesel::sql_query("PRAGMA compile_options").load(&mut conn).unwrap();
+    let options: Vec<Line> = diesel::sql_query("PRAGMA compile_options")
+        .load(&mut conn)
+        .unwrap();
     assert!(
-        options.iter().any(|line| line.compile_options == "DEFAULT_MEMSTATUS=0"),
+        options
+            .iter()
+            .any(|line| line.compile_options == "DEFAULT_MEMSTATUS=0"),
         "LIBSQLITE3_FLAGS of .cargo/config.toml did not reach SQLite's build"
     );
 }
@@ -58,7 +62,10 @@ fn the_file_and_what_lies_beside_it_are_the_owners_alone() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["vestibule.db", "vestibule.db-shm", "vestibule.db-wal"]);
+    assert_eq!(
+        names,
+        ["vestibule.db", "vestibule.db-shm", "vestibule.db-wal"]
+    );
 }
 
 #[test]
@@ -70,7 +77,9 @@ fn a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_named() {
     let below_a_file = deep.join("c/vestibule.db");
     let refused = Store::open(&Location::Sqlite(below_a_file), Clock::system(), 1);
     match refused.map(|_| ()) {
-        Err(StoreError::Connect(message)) => assert!(message.contains("a/b/vestibule.db"), "{message}"),
+        Err(StoreError::Connect(message)) => {
+            assert!(message.contains("a/b/vestibule.db"), "{message}")
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -79,7 +88,11 @@ fn a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_named() {
 fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.txt");
-    std::fs::write(&path, "these are letters, not a database, and they matter".repeat(99)).unwrap();
+    std::fs::write(
+        &path,
+        "these are letters, not a database, and they matter".repeat(99),
+    )
+    .unwrap();
     let before = std::fs::read(&path).unwrap();
     let refused = Store::open(&Location::Sqlite(path.clone()), Clock::system(), 1);
     let error = refused.map(|_| ()).unwrap_err().to_string();

@@ -74,8 +74,16 @@ fn a_verified_server_is_spoken_to() {
     let Some(server) = Server::find() else {
         return;
     };
-    works(&server.open(&server.host("localhost"), &server.verified()).unwrap());
-    works(&server.open(&server.host("127.0.0.1"), &server.verified()).unwrap());
+    works(
+        &server
+            .open(&server.host("localhost"), &server.verified())
+            .unwrap(),
+    );
+    works(
+        &server
+            .open(&server.host("127.0.0.1"), &server.verified())
+            .unwrap(),
+    );
     // Weaker words of libpq's are heard as the strong one.
     for mode in ["require", "verify-ca"] {
         let parameters = server.verified().replace("verify-full", mode);
@@ -121,7 +129,10 @@ fn another_authority_than_the_certificates_is_refused() {
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, stranger.cert.pem()).unwrap();
     let host = server.host("localhost");
-    let said = server.refusal(&host, &format!("sslmode=verify-full&sslrootcert={}", path.display()));
+    let said = server.refusal(
+        &host,
+        &format!("sslmode=verify-full&sslrootcert={}", path.display()),
+    );
     assert!(said.contains("UnknownIssuer"), "{said}");
     // Nor do the system's authorities know it.
     let said = server.refusal(&host, "sslmode=require");
@@ -139,7 +150,10 @@ fn a_root_certificate_that_is_none_is_named() {
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
     for (path, why) in [(missing, "No such file"), (empty, "no certificate")] {
-        let said = server.refusal(&host, &format!("sslmode=verify-full&sslrootcert={}", path.display()));
+        let said = server.refusal(
+            &host,
+            &format!("sslmode=verify-full&sslrootcert={}", path.display()),
+        );
         assert!(said.contains(path.to_str().unwrap()), "{said}");
         assert!(said.contains(why), "{said}");
     }
@@ -151,7 +165,11 @@ fn the_next_host_of_the_url_is_asked_when_the_first_is_dead() {
         return;
     };
     // A port that nobody listens at any more.
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let hosts = format!("localhost:{dead},localhost:{}", server.port);
     works(&server.open(&hosts, &server.verified()).unwrap());
     let primary = format!("{}&target_session_attrs=read-write", server.verified());
@@ -167,7 +185,10 @@ fn a_url_that_is_wrong_is_told_apart_without_the_password() {
         ("postgres://u:hunter2@h/d?flavour=plum", "flavour"),
         ("postgres://u:hunter2@h:port/d", "port"),
     ] {
-        let said = PostgresOptions::parse(url).map(|_| ()).unwrap_err().to_string();
+        let said = PostgresOptions::parse(url)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("VESTIBULE_DATABASE_URL"), "{said}");
         assert!(said.contains(what), "{said}");
         assert!(!said.contains("hunter2"), "{said}");

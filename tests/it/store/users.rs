@@ -7,7 +7,9 @@ use vestibule::user::rows::{self, Conflict};
 use vestibule::user::waiting::{self, ResetProof, WaitingAction};
 use vestibule::user::{AuthEpoch, User};
 
-use super::{Database, Place, POOL, at_once, new_realm, new_user, on_both, postgres_rows, read, write};
+use super::{
+    Database, POOL, Place, at_once, new_realm, new_user, on_both, postgres_rows, read, write,
+};
 
 struct Town<'a> {
     database: &'a Database,
@@ -32,7 +34,9 @@ impl<'a> Town<'a> {
     }
 
     fn insert(&self, user: &User, unique_email: bool) -> Result<(), Conflict> {
-        write(&self.database.store, |tx| rows::insert(tx, user, unique_email))
+        write(&self.database.store, |tx| {
+            rows::insert(tx, user, unique_email)
+        })
     }
 
     fn update(&self, user: &User) -> Result<(), Conflict> {
@@ -40,7 +44,10 @@ impl<'a> Town<'a> {
     }
 
     fn who(&self, login: &str) -> Option<UserId> {
-        read(&self.database.store, |tx| rows::by_login(tx, &self.realm, login)).map(|user| user.id)
+        read(&self.database.store, |tx| {
+            rows::by_login(tx, &self.realm, login)
+        })
+        .map(|user| user.id)
     }
 }
 
@@ -50,9 +57,18 @@ fn a_name_is_taken_in_every_spelling() {
         let town = Town::new(database);
         let jose = town.person("jose\u{301}", Some("jose@people.example"));
         assert_eq!(town.insert(&jose, true), Ok(()));
-        for spelling in ["jos\u{e9}", "JOS\u{c9}", "\u{ff4a}\u{ff4f}\u{ff53}\u{e9}", " jos\u{e9} "] {
+        for spelling in [
+            "jos\u{e9}",
+            "JOS\u{c9}",
+            "\u{ff4a}\u{ff4f}\u{ff53}\u{e9}",
+            " jos\u{e9} ",
+        ] {
             let other = town.person(spelling, None);
-            assert_eq!(town.insert(&other, true), Err(Conflict::Username), "{spelling}");
+            assert_eq!(
+                town.insert(&other, true),
+                Err(Conflict::Username),
+                "{spelling}"
+            );
             assert_eq!(town.who(spelling), Some(jose.id.clone()), "{spelling}");
         }
         let other = town.person("other", Some("JOSE@People.Example"));
@@ -87,7 +103,9 @@ fn names_are_each_realms_own_and_shared_addresses_sign_nobody_in() {
     on_both(|database| {
         let town = Town::new(database);
         let other_realm = new_realm("village", town.now);
-        write(&database.store, |tx| realm::rows::insert(tx, &other_realm, town.now));
+        write(&database.store, |tx| {
+            realm::rows::insert(tx, &other_realm, town.now)
+        });
         assert_eq!(town.insert(&town.person("alice", None), true), Ok(()));
         let namesake = new_user(&other_realm.id, "alice", None, town.now);
         assert_eq!(town.insert(&namesake, true), Ok(()));
@@ -140,7 +158,12 @@ fn a_change_takes_its_names_or_leaves_everything_as_it_was() {
     on_both(|database| {
         let town = Town::new(database);
         let mut people: Vec<User> = (0..POOL)
-            .map(|number| town.person(&format!("p{number}"), Some(&format!("p{number}@people.example"))))
+            .map(|number| {
+                town.person(
+                    &format!("p{number}"),
+                    Some(&format!("p{number}@people.example")),
+                )
+            })
             .collect();
         for person in &people {
             assert_eq!(town.insert(person, true), Ok(()));
@@ -164,7 +187,10 @@ fn a_change_takes_its_names_or_leaves_everything_as_it_was() {
                     assert_eq!(town.who(&old), Some(people[number].id.clone()));
                 }
             }
-            assert_eq!(town.who(&format!("p{number}")), Some(people[number].id.clone()));
+            assert_eq!(
+                town.who(&format!("p{number}")),
+                Some(people[number].id.clone())
+            );
         }
         let winner = people.remove(winner.unwrap());
         assert_eq!(town.who("wanted@people.example"), Some(winner.id.clone()));
@@ -176,7 +202,10 @@ fn a_change_takes_its_names_or_leaves_everything_as_it_was() {
         let old = std::mem::replace(&mut renamed.username, "renamed".into());
         assert_eq!(town.update(&renamed), Ok(()));
         assert_eq!(town.update(&renamed), Ok(()));
-        assert_eq!((town.who(&old), town.who("renamed")), (None, Some(renamed.id)));
+        assert_eq!(
+            (town.who(&old), town.who("renamed")),
+            (None, Some(renamed.id))
+        );
     });
 }
 
@@ -186,10 +215,17 @@ fn two_who_swap_their_addresses_at_once_both_hear_conflict() {
         let town = Town::new(database);
         let one = town.person("one", Some("one@people.example"));
         let two = town.person("two", Some("two@people.example"));
-        assert_eq!((town.insert(&one, true), town.insert(&two, true)), (Ok(()), Ok(())));
+        assert_eq!(
+            (town.insert(&one, true), town.insert(&two, true)),
+            (Ok(()), Ok(()))
+        );
         for _ in 0..20 {
             let outcomes = at_once(2, |number| {
-                let (mut mine, theirs) = if number == 0 { (one.clone(), &two) } else { (two.clone(), &one) };
+                let (mut mine, theirs) = if number == 0 {
+                    (one.clone(), &two)
+                } else {
+                    (two.clone(), &one)
+                };
                 mine.email = theirs.email.clone();
                 database.store.tx(|tx| rows::update(tx, &mine, true))
             });
@@ -206,11 +242,19 @@ fn deleting_a_person_frees_the_names_and_takes_all_that_was_theirs() {
         let town = Town::new(database);
         let alice = town.person("alice", Some("alice@people.example"));
         assert_eq!(town.insert(&alice, true), Ok(()));
-        write(&database.store, |tx| waiting::put(tx, &alice.id, &action("UPDATE_PASSWORD", town.now)));
+        write(&database.store, |tx| {
+            waiting::put(tx, &alice.id, &action("UPDATE_PASSWORD", town.now))
+        });
         write(&database.store, |tx| rows::delete(tx, &alice.id));
         assert_eq!(town.who("alice"), None);
-        assert_eq!(read(&database.store, |tx| waiting::of_user(tx, &alice.id)), []);
-        assert_eq!(town.insert(&town.person("alice", Some("alice@people.example")), true), Ok(()));
+        assert_eq!(
+            read(&database.store, |tx| waiting::of_user(tx, &alice.id)),
+            []
+        );
+        assert_eq!(
+            town.insert(&town.person("alice", Some("alice@people.example")), true),
+            Ok(())
+        );
     });
 }
 
@@ -247,14 +291,52 @@ fn every_change_of_a_gate_fact_writes_the_users_row() {
         let store = &database.store;
         let later = town.now.plus_seconds(60);
         let changes: [(&str, &dyn Fn()); 8] = [
-            ("put", &|| write(store, |tx| waiting::put(tx, &alice.id, &action("UPDATE_PASSWORD", later)))),
-            ("put again", &|| write(store, |tx| waiting::put(tx, &alice.id, &action("UPDATE_PASSWORD", later)))),
-            ("remove", &|| assert!(write(store, |tx| waiting::remove(tx, &alice.id, "UPDATE_PASSWORD")))),
-            ("remove none", &|| assert!(!write(store, |tx| waiting::remove(tx, &alice.id, "UPDATE_PASSWORD")))),
-            ("epoch", &|| write(store, |tx| rows::bump_epoch(tx, &alice.id, &AuthEpoch::new("e")))),
-            ("not before", &|| write(store, |tx| rows::raise_not_before(tx, &alice.id, later))),
-            ("lock", &|| write(store, |tx| rows::set_locked_until(tx, &alice.id, Some(later)))),
-            ("update", &|| assert_eq!(town.update(&User { enabled: false, ..alice.clone() }), Ok(()))),
+            ("put", &|| {
+                write(store, |tx| {
+                    waiting::put(tx, &alice.id, &action("UPDATE_PASSWORD", later))
+                })
+            }),
+            ("put again", &|| {
+                write(store, |tx| {
+                    waiting::put(tx, &alice.id, &action("UPDATE_PASSWORD", later))
+                })
+            }),
+            ("remove", &|| {
+                assert!(write(store, |tx| waiting::remove(
+                    tx,
+                    &alice.id,
+                    "UPDATE_PASSWORD"
+                )))
+            }),
+            ("remove none", &|| {
+                assert!(!write(store, |tx| waiting::remove(
+                    tx,
+                    &alice.id,
+                    "UPDATE_PASSWORD"
+                )))
+            }),
+            ("epoch", &|| {
+                write(store, |tx| {
+                    rows::bump_epoch(tx, &alice.id, &AuthEpoch::new("e"))
+                })
+            }),
+            ("not before", &|| {
+                write(store, |tx| rows::raise_not_before(tx, &alice.id, later))
+            }),
+            ("lock", &|| {
+                write(store, |tx| {
+                    rows::set_locked_until(tx, &alice.id, Some(later))
+                })
+            }),
+            ("update", &|| {
+                assert_eq!(
+                    town.update(&User {
+                        enabled: false,
+                        ..alice.clone()
+                    }),
+                    Ok(())
+                )
+            }),
         ];
         for (name, change) in changes {
             let before = gate_version(database, &alice.id);
@@ -265,7 +347,10 @@ fn every_change_of_a_gate_fact_writes_the_users_row() {
         let before = gate_version(database, &alice.id);
         write(store, |tx| rows::note_sign_in(tx, &alice.id, later));
         assert_eq!(gate_version(database, &alice.id), before);
-        assert_eq!(read(store, |tx| rows::last_sign_in(tx, &alice.id)), Some(later));
+        assert_eq!(
+            read(store, |tx| rows::last_sign_in(tx, &alice.id)),
+            Some(later)
+        );
     });
 }
 
@@ -285,10 +370,17 @@ fn an_action_that_is_set_again_keeps_since_and_takes_the_rest() {
             write(&database.store, |tx| waiting::put(tx, &alice.id, waiting));
         }
         let stored = read(&database.store, |tx| waiting::of_user(tx, &alice.id));
-        assert_eq!(stored, [WaitingAction { since: town.now, ..again }]);
+        assert_eq!(
+            stored,
+            [WaitingAction {
+                since: town.now,
+                ..again
+            }]
+        );
         // An action of a user who is not there is an error of the database, not a row that nobody reads.
         let nobody = UserId::new("nobody");
-        let orphan: Result<(), StoreError> = database.store.tx(|tx| waiting::put(tx, &nobody, &first));
+        let orphan: Result<(), StoreError> =
+            database.store.tx(|tx| waiting::put(tx, &nobody, &first));
         assert!(matches!(orphan, Err(StoreError::Query(_))), "{orphan:?}");
     });
 }
