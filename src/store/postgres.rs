@@ -64,7 +64,7 @@ impl PostgresOptions {
         let rest = rest.finish().replace('+', "%20");
         let mut config: tokio_postgres::Config = format!("{base}?{rest}")
             .parse()
-            .map_err(|cause| bad(format!("{cause}")))?;
+            .map_err(|cause: tokio_postgres::Error| bad(describe(&cause)))?;
         let local = config.get_hosts().iter().all(|host| match host {
             Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
             Host::Unix(_) => true,

@@ -10,7 +10,7 @@ use super::{Sqlite, execute};
 use crate::kernel::Clock;
 use crate::store::{Conn, StoreError, Tx, meta};
 
-fn sqlite(tx: &mut Tx<'_>) -> &mut SqliteConnection {
+fn sqlite<'a>(tx: &'a mut Tx<'_>) -> &'a mut SqliteConnection {
     match tx.conn() {
         Conn::Sqlite(conn) => conn,
         Conn::Postgres(_) => unreachable!(),
