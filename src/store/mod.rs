@@ -27,6 +27,7 @@ pub(crate) use conn::db;
 pub use error::{StoreError, corrupt};
 pub use postgres::PostgresOptions;
 pub use serving::Serving;
+use tx::Alone;
 pub use tx::Tx;
 
 use crate::kernel::Clock;
@@ -54,6 +55,7 @@ struct Inner {
     clock: Clock,
     turns: tokio::sync::Semaphore,
     capacity: usize,
+    turns: Arc<tokio::sync::Semaphore>,
 }
 
 enum Backend {
@@ -90,6 +92,7 @@ impl Store {
                 clock,
                 turns: tokio::sync::Semaphore::new(turns),
                 capacity: turns,
+                turns: Arc::new(tokio::sync::Semaphore::new(turns)),
             }),
         })
     }
@@ -102,6 +105,7 @@ impl Store {
     where
         E: From<StoreError>,
     {
+        let _alone = Alone::new()?;
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => sqlite.read(&self.inner.clock, f),
             Backend::Postgres(postgres) => postgres.transaction(&self.inner.clock, false, f),
@@ -116,6 +120,7 @@ impl Store {
     where
         E: From<StoreError>,
     {
+        let _alone = Alone::new()?;
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => sqlite.write(&self.inner.clock, f),
             Backend::Postgres(postgres) => postgres.transaction(&self.inner.clock, true, f),
@@ -136,16 +141,15 @@ impl Store {
         R: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let store = self.clone();
-        let waited = tokio::time::timeout(ACQUIRE_TIMEOUT, self.inner.turns.acquire()).await;
-        let permit = match waited {
-            Ok(Ok(permit)) => permit,
+        let turns = Arc::clone(&self.inner.turns);
+        let turn = match tokio::time::timeout(ACQUIRE_TIMEOUT, turns.acquire_owned()).await {
+            Ok(Ok(turn)) => turn,
             Ok(Err(_)) | Err(_) => return Err(StoreError::Busy.into()),
         };
-        // The turn belongs to the work, not to the request that may go away: forget it here, give it back there.
-        permit.forget();
+        let store = self.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let _turn = Turn(&store.inner.turns);
+            // The turn belongs to the work, not to the request that may go away.
+            let _turn = turn;
             f(&store)
         });
         done.await
@@ -205,14 +209,5 @@ impl Store {
             Backend::Sqlite(sqlite) => sqlite.exclusive(migrations::pending_on_sqlite),
             Backend::Postgres(postgres) => postgres.exclusive(migrations::pending_on_postgres),
         }
-    }
-}
-
-/// A turn at the database that is given back when the work is done, even if it panics.
-struct Turn<'a>(&'a tokio::sync::Semaphore);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.add_permits(1);
     }
 }

@@ -174,7 +174,7 @@ pub enum Conflict {
     Email,
 }
 
-/// Stores a new user.
+/// Stores a new user. Of several that want one name at once, one gets it and the others a [`Conflict`].
 ///
 /// # Errors
 /// The database fails.
@@ -187,7 +187,7 @@ pub fn insert(
         return Ok(Err(conflict));
     }
     let (attributes, extra) = json(user)?;
-    db!(tx, |c| diesel::insert_into(users::table)
+    let inserted = db!(tx, |c| diesel::insert_into(users::table)
         .values((
             (
                 users::id.eq(&user.id),
@@ -212,9 +212,17 @@ pub fn insert(
                 users::created_at.eq(user.created_at),
             ),
         ))
+        .on_conflict_do_nothing()
         .execute(c))?;
-    insert_login_names(tx, user, unique_email)?;
-    Ok(Ok(()))
+    if inserted == 0 {
+        return Ok(Err(Conflict::Username));
+    }
+    let claimed = claim_login_names(tx, user, unique_email)?;
+    if claimed.is_err() {
+        // A refusal commits, so what was written before it goes.
+        delete(tx, &user.id)?;
+    }
+    Ok(claimed)
 }
 
 /// Stores changed facts of a user, whose row the caller has locked. The epoch is not among them.
@@ -230,6 +238,20 @@ pub fn update(
         return Ok(Err(conflict));
     }
     let (attributes, extra) = json(user)?;
+    // Whoever has the names can take the row's: the row's user name is always among the names.
+    if let Err(conflict) = claim_login_names(tx, user, unique_email)? {
+        return Ok(Err(conflict));
+    }
+    let keys: Vec<String> = login_keys(user, unique_email)
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    db!(tx, |c| diesel::delete(
+        login_names::table
+            .filter(login_names::user_id.eq(&user.id))
+            .filter(login_names::name_key.ne_all(&keys))
+    )
+    .execute(c))?;
     db!(tx, |c| diesel::update(
         users::table.filter(users::id.eq(&user.id))
     )
@@ -249,11 +271,6 @@ pub fn update(
         users::gate_version.eq(users::gate_version + 1),
     ))
     .execute(c))?;
-    db!(tx, |c| diesel::delete(
-        login_names::table.filter(login_names::user_id.eq(&user.id))
-    )
-    .execute(c))?;
-    insert_login_names(tx, user, unique_email)?;
     Ok(Ok(()))
 }
 
@@ -284,30 +301,55 @@ fn conflict(
     unique_email: bool,
 ) -> Result<Option<Conflict>, StoreError> {
     for (key, conflict) in login_keys(user, unique_email) {
-        let owner: Option<UserId> = db!(tx, |c| login_names::table
-            .filter(login_names::realm_id.eq(&user.realm_id))
-            .filter(login_names::name_key.eq(&key))
-            .select(login_names::user_id)
-            .first(c)
-            .optional())?;
-        if owner.is_some_and(|owner| owner != user.id) {
+        if name_owner(tx, user, &key)?.is_some_and(|owner| owner != user.id) {
             return Ok(Some(conflict));
         }
     }
     Ok(None)
 }
 
-fn insert_login_names(tx: &mut Tx<'_>, user: &User, unique_email: bool) -> Result<(), StoreError> {
-    for (key, _) in login_keys(user, unique_email) {
-        db!(tx, |c| diesel::insert_into(login_names::table)
+/// Who signs in by that name in the user's realm.
+fn name_owner(tx: &mut Tx<'_>, user: &User, key: &str) -> Result<Option<UserId>, StoreError> {
+    db!(tx, |c| login_names::table
+        .filter(login_names::realm_id.eq(&user.realm_id))
+        .filter(login_names::name_key.eq(key))
+        .select(login_names::user_id)
+        .first(c)
+        .optional())
+}
+
+/// Takes the user's names, or none of them. An insert that meets another one waits until that has ended.
+fn claim_login_names(
+    tx: &mut Tx<'_>,
+    user: &User,
+    unique_email: bool,
+) -> Result<Result<(), Conflict>, StoreError> {
+    let mut keys = login_keys(user, unique_email);
+    // In one order for everybody: two who want the same two names wait for each other in turn, not in a ring.
+    keys.sort_by(|one, two| one.0.cmp(&two.0));
+    let mut claimed = Vec::new();
+    for (key, conflict) in keys {
+        let inserted = db!(tx, |c| diesel::insert_into(login_names::table)
             .values((
                 login_names::realm_id.eq(&user.realm_id),
                 login_names::name_key.eq(&key),
                 login_names::user_id.eq(&user.id),
             ))
+            .on_conflict_do_nothing()
             .execute(c))?;
+        if inserted == 1 {
+            claimed.push(key);
+        } else if name_owner(tx, user, &key)?.as_ref() != Some(&user.id) {
+            db!(tx, |c| diesel::delete(
+                login_names::table
+                    .filter(login_names::realm_id.eq(&user.realm_id))
+                    .filter(login_names::name_key.eq_any(&claimed))
+            )
+            .execute(c))?;
+            return Ok(Err(conflict));
+        }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Gives the user a new epoch: every session, token, code and link from before is dead with this one UPDATE.

@@ -12,6 +12,7 @@ mod gate;
 mod tour;
 /// The words that tests are written in. Not each of them is in use at all times.
 #[allow(dead_code)]
+mod store;
 mod support {
     pub mod answer;
     pub mod app;
