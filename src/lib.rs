@@ -10,6 +10,7 @@ pub mod flow;
 pub mod kernel;
 pub mod logging;
 pub mod login;
+pub mod mail;
 pub mod oidc;
 pub mod password;
 pub mod realm;
