@@ -53,9 +53,8 @@ pub struct Store {
 struct Inner {
     backend: Backend,
     clock: Clock,
-    turns: tokio::sync::Semaphore,
-    capacity: usize,
     turns: Arc<tokio::sync::Semaphore>,
+    capacity: usize,
 }
 
 enum Backend {
@@ -90,7 +89,7 @@ impl Store {
             inner: Arc::new(Inner {
                 backend,
                 clock,
-                turns: tokio::sync::Semaphore::new(turns),
+                turns: Arc::new(tokio::sync::Semaphore::new(turns)),
                 capacity: turns,
                 turns: Arc::new(tokio::sync::Semaphore::new(turns)),
             }),

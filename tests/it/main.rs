@@ -9,10 +9,10 @@
 
 mod architecture;
 mod gate;
+mod store;
 mod tour;
 /// The words that tests are written in. Not each of them is in use at all times.
 #[allow(dead_code)]
-mod store;
 mod support {
     pub mod answer;
     pub mod app;
