@@ -219,19 +219,7 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
             session,
             interactive,
         } => (None, Some(session), *interactive),
-        Provenance::Token {
-            session,
-            epoch,
-            issued_at,
-        } => {
-            // `iat` has whole seconds; what was issued within the second of `notBefore` is told apart by the epoch.
-            if issued_at.seconds() < user.not_before.seconds()
-                || issued_at.seconds() < realm_not_before.seconds()
-            {
-                return Ok(Err(Outstanding::Stale));
-            }
-            (epoch.as_ref(), Some(session), false)
-        }
+        Provenance::Token { session, epoch, .. } => (epoch.as_ref(), Some(session), false),
         Provenance::Service => (None, None, false),
     };
     if epoch.is_some_and(|epoch| *epoch != user.auth_epoch) {
@@ -269,7 +257,20 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
         now,
         interactive,
     };
-    Ok(outstanding(facts))
+    let not_before = facts
+        .user
+        .not_before
+        .seconds()
+        .max(realm_not_before.seconds());
+    let answer = outstanding(facts);
+    // Asked last, so that who holds a token from before a flag hears what has to be done. `iat` has whole seconds;
+    // what was issued within the second of `notBefore` is told apart by the epoch.
+    Ok(match &who.provenance {
+        Provenance::Token { issued_at, .. } if issued_at.seconds() < not_before => {
+            answer.and(Err(Outstanding::Stale))
+        }
+        _ => answer,
+    })
 }
 
 /// Splits by whether anything is outstanding. An action whose name this binary does not know is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Failure, boot, runtime};
 use crate::app::{self, FirstAdmin, Listeners};
 use crate::config::Config;
+use crate::oidc::engine::Engine;
 
 /// How long a node that is told to stop goes on serving, so that a balancer notices (reliability R-27). On a
 /// terminal, where a person waits, not at all.
@@ -14,10 +15,12 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     boot::logging(&config)?;
     app::install_metrics();
-    runtime()?.block_on(serve(config))
+    // Opened before the runtime starts: PostgreSQL's connections block, which an async thread must not.
+    let engine = boot::engine(&config, config.public_url.base().to_owned())?;
+    runtime()?.block_on(serve(config, engine))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
     let open = |address| {
         TcpListener::bind(address).map_err(|error| Failure::failed(format!("{address}: {error}")))
     };
@@ -40,7 +43,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tracing::warn!(switch, "a dangerous switch is on");
     }
     let public_url = config.public_url.base().to_owned();
-    let engine = boot::engine(&config, public_url.clone())?;
     let admin = match &config.bootstrap.admin {
         Some(admin) => FirstAdmin {
             username: admin.username.clone(),

@@ -3,7 +3,7 @@
 //! The caller calls [`begin`] in a transaction, lets the hasher verify (against nothing where nobody was found, at
 //! the same cost), and calls [`conclude`] in another. Used by the sign-in page and the password grant.
 
-use crate::kernel::{Entropy, Timestamp};
+use crate::kernel::{Entropy, RealmId, Timestamp, UserId};
 use crate::realm::Realm;
 use crate::session::throttle::{self, Limit, PER_ADDRESS, PER_USER, Turn};
 use crate::store::dialect::{Lock, lock_user};
@@ -87,6 +87,15 @@ fn per_user(realm: &Realm) -> Limit {
     PER_USER
 }
 
+fn counted_user(user: &UserId) -> String {
+    format!("user/{user}")
+}
+
+/// The throttle that counts a person's wrong passwords, whichever name they were tried under.
+pub fn user_throttle(realm: &RealmId, user: &str) -> String {
+    format!("login/{realm}/{}", counted_user(&UserId::new(user)))
+}
+
 /// Counts a try and finds whom it is for.
 ///
 /// # Errors
@@ -109,7 +118,7 @@ pub fn begin(
     // Both names of a person count in one place; a name of nobody counts by itself.
     let counted = user.as_ref().map_or_else(
         || format!("name/{}", short(&name_key(login))),
-        |user| format!("user/{}", user.id),
+        |user| counted_user(&user.id),
     );
     let user_throttle = format!("login/{}/{counted}", realm.id);
     let address_throttle = format!("login-from/{}/{}", realm.id, origin.network);

@@ -86,6 +86,14 @@ impl RealmConfig {
         self.names.get(id).map(String::as_str)
     }
 
+    /// The id of the client of that `client_id`.
+    pub fn client_named(&self, client_id: &str) -> Option<&ClientUuid> {
+        self.names
+            .iter()
+            .find(|(_, name)| *name == client_id)
+            .map(|(id, _)| id)
+    }
+
     /// The client of that `client_id`, enabled or not.
     ///
     /// # Errors

@@ -66,6 +66,10 @@ fn at_step(
             (&mut stage, Where::Posted),
         )?));
     }
+    if let Some(user) = &stage.flow.user_id {
+        // Locked for writing before the gate locks it for reading: two submits that upgraded would wait for each other.
+        lock_user(tx, user, Lock::Update)?;
+    }
     let with = (engine, &stage.config, &stage.client);
     let (next, cookie) = steps::decide(
         tx,
@@ -166,7 +170,6 @@ fn act_submitted(
     act: &Act,
 ) -> Result<Reply, StoreError> {
     let user = &act.waiting.user;
-    lock_user(tx, &user.id, Lock::Update)?;
     let kind = match act.action.as_str() {
         terms::NAME => {
             if !visit.form.has("accept") {
@@ -314,7 +317,6 @@ fn set_password(
         Err(flash) => return refuse(tx, engine, visit, (&mut stage, flash.clone())),
     };
     let user = act.waiting.user.clone();
-    lock_user(tx, &user.id, Lock::Update)?;
     // The clock is read after the lock was waited for: a submit that waited across the end of the window is late.
     let now = tx.now()?;
     let in_time = stage

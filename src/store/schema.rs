@@ -349,6 +349,7 @@ diesel::table! {
         recipient -> Text,
         template -> Text,
         locale -> Text,
+        bulk -> Bool,
         content_sealed -> Binary,
         state -> Text,
         attempts -> BigInt,
@@ -358,6 +359,17 @@ diesel::table! {
         last_error -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
+        settled_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    mail_pauses (realm_id) {
+        realm_id -> Text,
+        kind -> Text,
+        reason -> Text,
+        since -> BigInt,
+        probe_at -> BigInt,
     }
 }
 
@@ -392,4 +404,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     throttles,
     events,
     outbox,
+    mail_pauses,
 );

@@ -13,7 +13,7 @@ use crate::store::{StoreError, Tx, corrupt, db};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = users)]
-struct UserRow {
+pub(super) struct UserRow {
     id: UserId,
     realm_id: RealmId,
     username: String,
