@@ -164,7 +164,7 @@ on_both!(a_submit_of_another_site_leads_no_step_on);
 async fn a_submit_of_another_site_leads_no_step_on(app: TestApp) {
     for (number, (step, fields)) in STEPS.iter().enumerate() {
         let (mut browser, user) = standing_at(&app, step, number).await;
-        let url = browser.page().url.clone();
+        let url = browser.page().form_with("flow").action.clone();
         for (name, value) in [
             ("origin", "https://evil.example"),
             ("origin", "null"),
@@ -176,7 +176,7 @@ async fn a_submit_of_another_site_leads_no_step_on(app: TestApp) {
             let answer = browser.send(Method::POST, &url, Some((FORM, body))).await;
             browser.headers.clear();
             assert!(
-                matches!(answer.status, 403 | 405),
+                answer.status == 403,
                 "{step}, {name}: {value}: {}",
                 answer.status
             );
