@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::authorize::{language, start};
 use super::catalog::RealmConfig;
@@ -88,7 +88,7 @@ impl Visit {
         Self {
             realm,
             query: Form::parse(request.query_string().as_bytes()),
-            form: Form::parse(body),
+            form: Form::posted(request.content_type(), body),
             browser: Browser::new(request),
             peer: Peer::of(request, engine),
             accept_language: language(request),

@@ -91,7 +91,6 @@ impl Store {
                 clock,
                 turns: Arc::new(tokio::sync::Semaphore::new(turns)),
                 capacity: turns,
-                turns: Arc::new(tokio::sync::Semaphore::new(turns)),
             }),
         })
     }

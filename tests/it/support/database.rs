@@ -16,6 +16,7 @@ use vestibule::app::{self, FirstAdmin, Parts};
 use vestibule::config::Proxies;
 use vestibule::kernel::seal::{Keyring, MasterKey};
 use vestibule::kernel::{Clock, Entropy};
+use vestibule::mail;
 use vestibule::oidc::engine::Engine;
 use vestibule::password::HasherConfig;
 use vestibule::store::meta::{self, MASTER_KEY_FINGERPRINT};
@@ -376,7 +377,7 @@ pub fn engine(store: Store, key_file: &Path, public_url: &str) -> Engine {
         public_url: public_url.to_owned(),
         proxies: Proxies::default(),
         hasher: CHEAP,
-        mail: vestibule::mail::Options::default(),
+        mail: mail::Options::default(),
     })
     .expect("an engine")
 }
