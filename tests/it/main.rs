@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod operations;
 mod support {
     pub mod chromium;
     pub mod html;
