@@ -3,6 +3,8 @@
 mod gauges;
 mod housekeeping;
 
+pub use housekeeping::round as clean;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
