@@ -11,6 +11,7 @@ use super::catalog::RealmConfig;
 use super::context::Peer;
 use super::engine::Engine;
 use super::form::Form;
+use super::reply::reply;
 use super::scope::Scope;
 use super::show::{Face, Reply, store_failed};
 use super::steps::{self, Browser};
@@ -335,7 +336,7 @@ pub(super) fn start(
     if flow.finished_at.is_none() && interactive {
         crate::flow::rows::insert(tx, &flow)?;
     }
-    let mut reply = steps::reply(
+    let mut reply = reply(
         engine,
         (config, client),
         face,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::engine::Engine;
 use super::show::brand_css;
-use super::{authorize, cors, introspect, logout, revoke, steps, token, userinfo};
+use super::{authorize, cors, introspect, logout, revoke, sign_in, steps, token, userinfo};
 use crate::store::StoreError;
 use crate::web::pages::{icon, stylesheet};
 
@@ -91,7 +91,7 @@ pub fn table() -> Vec<Entry> {
             web::get().to(steps::get_authenticate)
         }),
         post("/realms/{realm}/login-actions/authenticate", || {
-            web::post().to(steps::post_authenticate)
+            web::post().to(sign_in::post_authenticate)
         }),
         get("/realms/{realm}/login-actions/required-action", || {
             web::get().to(steps::get_required_action)

@@ -14,24 +14,18 @@ use super::catalog::RealmConfig;
 use super::context::Peer;
 use super::engine::Engine;
 use super::form::Form;
+use super::mailed_code;
 use super::next::{self, Next, Scene, SessionCookie};
+use super::reply::reply;
 use super::show::{Face, Reply, store_failed};
-use super::{mailed_code, screens};
-use super::{submit, token};
+use super::{sign_in, submit};
 use crate::client::Client;
-use crate::flow::{AuthorizationRequest, Flash, Flow, FlowProof, ResponseMode, rows};
+use crate::flow::{AuthorizationRequest, Flow, ResponseMode, rows};
 use crate::kernel::sha256_base64;
-use crate::login::password::{self, Attempt, Proved, Refusal};
-use crate::password::PasswordHash;
-use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
-use crate::user::name::name_key;
 use crate::web::cookie::Cookies;
 use crate::web::headers::same_origin;
 use crate::web::texts::Text;
-
-/// The label of the consent page in a step's URL.
-const CONSENT: &str = "OAUTH_GRANT";
 
 /// What the browser brought, readable once the realm, and with it the cookies' names, is known.
 #[derive(Clone)]
@@ -84,7 +78,7 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    fn read(request: &HttpRequest, realm: String, body: &[u8], engine: &Engine) -> Self {
+    pub(super) fn read(request: &HttpRequest, realm: String, body: &[u8], engine: &Engine) -> Self {
         Self {
             realm,
             query: Form::parse(request.query_string().as_bytes()),
@@ -312,140 +306,6 @@ pub(super) fn go_on(
     Ok(reply(engine, with, &stage.face, &stage.flow, decided, at).cookies(&stage.cookies))
 }
 
-/// The URL of a step.
-fn step_url(
-    config: &RealmConfig,
-    client: &Client,
-    flow: &Flow,
-    (page, execution): (&str, Option<&str>),
-) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(execution) = execution {
-        query.append_pair("execution", execution);
-    }
-    query
-        .append_pair("client_id", &client.client_id)
-        .append_pair("tab_id", &flow.id);
-    format!("{}/login-actions/{page}?{}", config.issuer, query.finish())
-}
-
-/// A decision as a reply: shown here if this is its place, else by a redirect to its place.
-pub(super) fn reply(
-    engine: &Engine,
-    (config, client): (&RealmConfig, &Arc<Client>),
-    face: &Face,
-    flow: &Flow,
-    (next, session): (Next, SessionCookie),
-    at: Where,
-) -> Reply {
-    let to = |page: (&str, Option<&str>)| step_url(config, client, flow, page);
-    let set = (engine, config, &**client, face);
-    let mut reply = match next {
-        Next::SignIn { again } => {
-            if at == Where::Authorize || at == Where::Authenticate {
-                screens::sign_in(set, flow, again, to(("authenticate", None)))
-            } else {
-                Reply::see_other(to(("authenticate", None)))
-            }
-        }
-        Next::Act(act) => {
-            let url = to(("required-action", Some(&act.action)));
-            if at == Where::RequiredAction {
-                screens::action(set, flow, &act, url)
-            } else {
-                Reply::see_other(url)
-            }
-        }
-        Next::Consent { scopes } => {
-            let url = to(("required-action", Some(CONSENT)));
-            if at == Where::RequiredAction {
-                screens::consent(set, flow, &scopes, url)
-            } else {
-                Reply::see_other(url)
-            }
-        }
-        Next::Code(code) => {
-            let mut parameters = Vec::new();
-            if let Some(state) = &flow.request.state {
-                parameters.push(("state", state.as_str()));
-            }
-            if let Some(session) = &flow.session_id {
-                parameters.push(("session_state", session.as_str()));
-            }
-            parameters.push(("iss", config.issuer.as_str()));
-            parameters.push(("code", code.as_str()));
-            face.respond(engine, target(flow, client), &parameters)
-        }
-        Next::Done => face.message(engine, "all-done-title", "all-done"),
-        Next::Refused(error) => refused(engine, config, face, (flow, client), error),
-        Next::Stopped("account-disabled") => face.error(
-            engine,
-            StatusCode::BAD_REQUEST,
-            Text::key("account-disabled"),
-            None,
-        ),
-        Next::Stopped(_) => face.error(
-            engine,
-            StatusCode::BAD_REQUEST,
-            Text::key("action-expired"),
-            None,
-        ),
-        Next::Finished => face.message(engine, "already-done-title", "already-done"),
-    };
-    reply.session = session;
-    reply
-}
-
-fn target<'a>(flow: &'a Flow, client: &'a Client) -> (&'a str, ResponseMode, &'a str) {
-    (
-        &flow.request.redirect_uri,
-        flow.request.response_mode,
-        client.display_name(),
-    )
-}
-
-/// An error to the application.
-fn refused(
-    engine: &Engine,
-    config: &RealmConfig,
-    face: &Face,
-    (flow, client): (&Flow, &Client),
-    error: &'static str,
-) -> Reply {
-    let mut parameters = vec![("error", error)];
-    if let Some(state) = &flow.request.state {
-        parameters.push(("state", state.as_str()));
-    }
-    parameters.push(("iss", config.issuer.as_str()));
-    face.respond(engine, target(flow, client), &parameters)
-}
-
-/// The person said no: the flow ends with `access_denied`.
-pub(super) fn decline(
-    tx: &mut Tx<'_>,
-    engine: &Engine,
-    stage: &mut Stage,
-) -> Result<Reply, StoreError> {
-    stage.flow.finished_at = Some(tx.now()?);
-    if !rows::advance(tx, &mut stage.flow)? {
-        return Ok(stage
-            .face
-            .message(engine, "already-done-title", "already-done"));
-    }
-    if stage.flow.request.response_mode == ResponseMode::Page {
-        return Ok(stage
-            .face
-            .message(engine, "refused-title", "terms-declined"));
-    }
-    Ok(refused(
-        engine,
-        &stage.config,
-        &stage.face,
-        (&stage.flow, &stage.client),
-        "access_denied",
-    ))
-}
-
 /// `continue_uri`: a flow that begins here and ends on a page.
 fn begin_without_application(
     tx: &mut Tx<'_>,
@@ -515,7 +375,7 @@ pub async fn post_required_action(
     let engine = engine.into_inner();
     let visit = Visit::read(&request, realm.into_inner(), &body, &engine);
     if !same_origin(&request, &engine.public_url) {
-        return foreign(&engine, &visit);
+        return sign_in::foreign(&engine, &visit);
     }
     let accept_language = visit.accept_language.clone();
     match submit::submit(Arc::clone(&engine), visit).await {
@@ -525,201 +385,6 @@ pub async fn post_required_action(
         }
         Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
     }
-}
-
-/// A form that was not posted by a page of ours.
-fn foreign(engine: &Engine, visit: &Visit) -> HttpResponse {
-    let face = Face::plain(engine, visit.accept_language.as_deref());
-    face.error(
-        engine,
-        StatusCode::FORBIDDEN,
-        Text::key("action-expired"),
-        None,
-    )
-    .into_response()
-}
-
-/// `POST …/login-actions/authenticate`: name and password.
-pub async fn post_authenticate(
-    request: HttpRequest,
-    realm: web::Path<String>,
-    body: web::Bytes,
-    engine: web::Data<Engine>,
-) -> HttpResponse {
-    let engine = engine.into_inner();
-    let visit = Visit::read(&request, realm.into_inner(), &body, &engine);
-    if !same_origin(&request, &engine.public_url) {
-        return foreign(&engine, &visit);
-    }
-    let accept_language = visit.accept_language.clone();
-    match authenticate(Arc::clone(&engine), visit).await {
-        Ok(response) => response,
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
-    }
-}
-
-/// What the first transaction of a sign-in found out.
-enum Begun {
-    Answered(Box<Reply>),
-    Try(Box<Attempt>, String),
-}
-
-async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse, StoreError> {
-    let shown = visit.form.text("username").trim().to_owned();
-    let _turn = engine
-        .turnstile
-        .enter(&visit.realm, &name_key(&shown))
-        .await;
-    let begun = {
-        let (engine, visit) = (Arc::clone(&engine), visit.clone());
-        engine
-            .store
-            .clone()
-            .run(move |store| store.tx(|tx| begin(tx, &engine, &visit)))
-            .await?
-    };
-    let (attempt, username) = match begun {
-        Begun::Answered(reply) => return Ok(reply.into_response()),
-        Begun::Try(attempt, username) => (attempt, username),
-    };
-    let checked = match token::check(&engine, visit.form.text("password"), attempt.stored()).await {
-        Ok(checked) => checked,
-        Err(_) => return Err(StoreError::Busy),
-    };
-    let shared = Arc::clone(&engine);
-    let reply = engine
-        .store
-        .run(move |store| {
-            store.tx(|tx| {
-                let rehashed = checked.rehashed.as_ref().map(PasswordHash::as_str);
-                conclude(
-                    tx,
-                    &shared,
-                    &visit,
-                    (*attempt, username),
-                    (checked.matches, rehashed),
-                )
-            })
-        })
-        .await?;
-    Ok(reply.into_response())
-}
-
-fn begin(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Begun, StoreError> {
-    let posted = visit.form.text("flow");
-    let mut stage = match stage(tx, engine, visit, Flow::handle_of(posted))? {
-        Ok(stage) => stage,
-        Err(reply) => return Ok(Begun::Answered(Box::new(reply))),
-    };
-    let answered = |reply| Ok(Begun::Answered(Box::new(reply)));
-    if !stage.flow.accepts(&engine.keyring, posted) {
-        return answered(go_on(tx, engine, visit, (&mut stage, Where::Posted))?);
-    }
-    let with = (engine, &stage.config, &stage.client);
-    let (next, cookie) = decide(
-        tx,
-        with,
-        &visit.browser,
-        (&visit.peer, true),
-        &mut stage.flow,
-    )?;
-    let Next::SignIn { again } = next else {
-        // Signed in meanwhile, in another tab: go on from there.
-        return answered(finish(tx, engine, &mut stage, (next, cookie), None)?);
-    };
-    let username = again.unwrap_or_else(|| {
-        visit
-            .form
-            .text("username")
-            .trim()
-            .chars()
-            .take(255)
-            .collect()
-    });
-    let origin = visit.peer.origin(&stage.client.client_id);
-    let attempt = password::begin(tx, &stage.config.realm, &username, &origin)?;
-    Ok(Begun::Try(Box::new(attempt), username))
-}
-
-fn conclude(
-    tx: &mut Tx<'_>,
-    engine: &Engine,
-    visit: &Visit,
-    (attempt, username): (Attempt, String),
-    (matches, rehashed): (bool, Option<&str>),
-) -> Result<Reply, StoreError> {
-    let posted = visit.form.text("flow");
-    let mut stage = match stage(tx, engine, visit, Flow::handle_of(posted))? {
-        Ok(stage) => stage,
-        Err(reply) => return Ok(reply),
-    };
-    let origin = visit.peer.origin(&stage.client.client_id);
-    let with = (&stage.config.realm, &origin, &engine.entropy);
-    let proved = password::conclude(tx, with, attempt, matches, rehashed)?;
-    if !stage.flow.accepts(&engine.keyring, posted) {
-        return go_on(tx, engine, visit, (&mut stage, Where::Posted));
-    }
-    match proved {
-        Ok(proved) => signed_in(tx, engine, visit, (&mut stage, proved)),
-        Err(refusal) => {
-            let key = match refusal {
-                Refusal::Wrong => "invalid-username-or-password",
-                Refusal::Disabled => "account-disabled",
-                Refusal::TemporaryExpired | Refusal::MailboxOnly => "temporary-password-expired",
-            };
-            stage.flow.flash = Some(Flash {
-                username,
-                ..Flash::error("", key)
-            });
-            rows::advance(tx, &mut stage.flow)?;
-            let url = step_url(
-                &stage.config,
-                &stage.client,
-                &stage.flow,
-                ("authenticate", None),
-            );
-            Ok(Reply::see_other(url).cookies(&stage.cookies))
-        }
-    }
-}
-
-/// The person has proved who he is: the browser gets another flow id, and the dispatcher goes on.
-fn signed_in(
-    tx: &mut Tx<'_>,
-    engine: &Engine,
-    visit: &Visit,
-    (stage, proved): (&mut Stage, Proved),
-) -> Result<Reply, StoreError> {
-    let flow = &mut stage.flow;
-    flow.proof = Some(FlowProof {
-        at: proved.at,
-        amr: "pwd".to_owned(),
-        epoch: proved.epoch,
-    });
-    flow.user_id = Some(proved.user.id.clone());
-    flow.session_id = None;
-    flow.remember_me = visit.form.has("rememberMe");
-    flow.flash = None;
-    let browser = rebind(tx, engine, flow)?;
-    let with = (engine, &stage.config, &stage.client);
-    let (next, cookie) = decide(
-        tx,
-        with,
-        &visit.browser,
-        (&visit.peer, true),
-        &mut stage.flow,
-    )?;
-    if let Next::Act(act) = &next {
-        let now = tx.now()?;
-        let event = Event::new(&stage.config.realm.id, "GATE_OPENED")
-            .user(&proved.user.id)
-            .client(&stage.client.client_id)
-            .from(&visit.peer.ip_address)
-            .detail("required_actions", act.waiting.actions.clone());
-        events::record(tx, &engine.entropy, now, event)?;
-        metrics::counter!("idp_gate_opened_total").increment(1);
-    }
-    finish(tx, engine, stage, (next, cookie), browser)
 }
 
 /// Stores the flow one step on and answers; a slower twin of the same submit gets the page for what is done.

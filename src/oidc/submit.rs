@@ -9,6 +9,7 @@ use super::consent;
 use super::engine::Engine;
 use super::new_password;
 use super::next::{Act, Next, SessionCookie, window_end};
+use super::reply;
 use super::show::Reply;
 use super::steps::{self, Stage, Visit, Where};
 use crate::action::kinds::{terms, update_password, update_profile, verify_email};
@@ -98,7 +99,7 @@ fn look(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<First, StoreE
         }
         Next::Consent { scopes } => {
             if visit.form.has("cancel") || !visit.form.has("accept") {
-                return answered(steps::decline(tx, engine, &mut stage)?);
+                return answered(reply::decline(tx, engine, &mut stage)?);
             }
             let now = tx.now()?;
             if let Some(user) = stage.flow.user_id.clone() {
@@ -199,7 +200,7 @@ fn act_submitted(
     let kind = match act.action.as_str() {
         terms::NAME => {
             if !visit.form.has("accept") {
-                return steps::decline(tx, engine, stage);
+                return reply::decline(tx, engine, stage);
             }
             let now = tx.now()?;
             let mut changed = user.clone();

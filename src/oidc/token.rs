@@ -175,7 +175,7 @@ async fn at_once(call: &Arc<Call>, grant: Grant) -> Result<Answer, StoreError> {
         let reading = Arc::clone(&call);
         let minted: Minted = store.look(move |store| service(&reading, store)).await?;
         return match minted {
-            Ok((tokens, origin)) => Ok((Ok(tokens.sign()?), origin)),
+            Ok((tokens, origin)) => Ok((Ok(tokens.signed()?), origin)),
             Err(error) => {
                 let counted = store.run(move |store| call.counted(store, error)).await?;
                 Ok((Err(counted), None))
@@ -192,7 +192,7 @@ async fn at_once(call: &Arc<Call>, grant: Grant) -> Result<Answer, StoreError> {
 
 fn signed(call: &Call, store: &Store, minted: Minted) -> Result<Answer, StoreError> {
     match minted {
-        Ok((tokens, origin)) => Ok((Ok(tokens.sign()?), origin)),
+        Ok((tokens, origin)) => Ok((Ok(tokens.signed()?), origin)),
         Err(error) => Ok((Err(call.counted(store, error)?), None)),
     }
 }

@@ -3,7 +3,7 @@
 //! [`issue`] takes the gate's [`Cleared`] by value and nothing else that names a user: subject, session and epoch
 //! come out of it. What it writes (the refresh token's row, the client's place in the session) is part of the
 //! caller's transaction; the signatures, which need no database and would hold its lock, are made afterwards by
-//! [`TokenSet::sign`].
+//! [`TokenSet::signed`].
 //!
 //! Minting for a subject that was not cleared does not compile:
 //!
@@ -125,7 +125,7 @@ impl TokenSet {
     ///
     /// # Errors
     /// A signature cannot be made.
-    pub fn sign(self) -> Result<TokenAnswer, StoreError> {
+    pub fn signed(self) -> Result<TokenAnswer, StoreError> {
         let mut answer = self.answer;
         answer.access_token = self.key.sign(self.access_typ, &self.access)?;
         if let Some(mut id) = self.id {

@@ -1,0 +1,216 @@
+//! The sign-in page's submit: name and password, counted, verified outside any transaction, and concluded in one.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::engine::Engine;
+use super::next::Next;
+use super::reply::step_url;
+use super::show::{Face, Reply, store_failed};
+use super::steps::{Stage, Visit, Where, decide, finish, go_on, rebind, stage};
+use super::token;
+use crate::flow::{Flash, Flow, FlowProof, rows};
+use crate::login::password::{self, Attempt, Proved, Refusal};
+use crate::password::PasswordHash;
+use crate::store::events::{self, Event};
+use crate::store::{StoreError, Tx};
+use crate::user::name::name_key;
+use crate::web::headers::same_origin;
+use crate::web::texts::Text;
+
+/// A form that was not posted by a page of ours.
+pub(super) fn foreign(engine: &Engine, visit: &Visit) -> HttpResponse {
+    let face = Face::plain(engine, visit.accept_language.as_deref());
+    face.error(
+        engine,
+        StatusCode::FORBIDDEN,
+        Text::key("action-expired"),
+        None,
+    )
+    .into_response()
+}
+
+/// `POST …/login-actions/authenticate`: name and password.
+pub async fn post_authenticate(
+    request: HttpRequest,
+    realm: web::Path<String>,
+    body: web::Bytes,
+    engine: web::Data<Engine>,
+) -> HttpResponse {
+    let engine = engine.into_inner();
+    let visit = Visit::read(&request, realm.into_inner(), &body, &engine);
+    if !same_origin(&request, &engine.public_url) {
+        return foreign(&engine, &visit);
+    }
+    let accept_language = visit.accept_language.clone();
+    match authenticate(Arc::clone(&engine), visit).await {
+        Ok(response) => response,
+        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+    }
+}
+
+/// What the first transaction of a sign-in found out.
+enum Begun {
+    Answered(Box<Reply>),
+    Try(Box<Attempt>, String),
+}
+
+async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse, StoreError> {
+    let shown = visit.form.text("username").trim().to_owned();
+    let _turn = engine
+        .turnstile
+        .enter(&visit.realm, &name_key(&shown))
+        .await;
+    let begun = {
+        let (engine, visit) = (Arc::clone(&engine), visit.clone());
+        engine
+            .store
+            .clone()
+            .run(move |store| store.tx(|tx| begin(tx, &engine, &visit)))
+            .await?
+    };
+    let (attempt, username) = match begun {
+        Begun::Answered(reply) => return Ok(reply.into_response()),
+        Begun::Try(attempt, username) => (attempt, username),
+    };
+    let checked = match token::check(&engine, visit.form.text("password"), attempt.stored()).await {
+        Ok(checked) => checked,
+        Err(_) => return Err(StoreError::Busy),
+    };
+    let shared = Arc::clone(&engine);
+    let reply = engine
+        .store
+        .run(move |store| {
+            store.tx(|tx| {
+                let rehashed = checked.rehashed.as_ref().map(PasswordHash::as_str);
+                conclude(
+                    tx,
+                    &shared,
+                    &visit,
+                    (*attempt, username),
+                    (checked.matches, rehashed),
+                )
+            })
+        })
+        .await?;
+    Ok(reply.into_response())
+}
+
+fn begin(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Begun, StoreError> {
+    let posted = visit.form.text("flow");
+    let mut stage = match stage(tx, engine, visit, Flow::handle_of(posted))? {
+        Ok(stage) => stage,
+        Err(reply) => return Ok(Begun::Answered(Box::new(reply))),
+    };
+    let answered = |reply| Ok(Begun::Answered(Box::new(reply)));
+    if !stage.flow.accepts(&engine.keyring, posted) {
+        return answered(go_on(tx, engine, visit, (&mut stage, Where::Posted))?);
+    }
+    let with = (engine, &stage.config, &stage.client);
+    let (next, cookie) = decide(
+        tx,
+        with,
+        &visit.browser,
+        (&visit.peer, true),
+        &mut stage.flow,
+    )?;
+    let Next::SignIn { again } = next else {
+        // Signed in meanwhile, in another tab: go on from there.
+        return answered(finish(tx, engine, &mut stage, (next, cookie), None)?);
+    };
+    let username = again.unwrap_or_else(|| {
+        visit
+            .form
+            .text("username")
+            .trim()
+            .chars()
+            .take(255)
+            .collect()
+    });
+    let origin = visit.peer.origin(&stage.client.client_id);
+    let attempt = password::begin(tx, &stage.config.realm, &username, &origin)?;
+    Ok(Begun::Try(Box::new(attempt), username))
+}
+
+fn conclude(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    (attempt, username): (Attempt, String),
+    (matches, rehashed): (bool, Option<&str>),
+) -> Result<Reply, StoreError> {
+    let posted = visit.form.text("flow");
+    let mut stage = match stage(tx, engine, visit, Flow::handle_of(posted))? {
+        Ok(stage) => stage,
+        Err(reply) => return Ok(reply),
+    };
+    let origin = visit.peer.origin(&stage.client.client_id);
+    let with = (&stage.config.realm, &origin, &engine.entropy);
+    let proved = password::conclude(tx, with, attempt, matches, rehashed)?;
+    if !stage.flow.accepts(&engine.keyring, posted) {
+        return go_on(tx, engine, visit, (&mut stage, Where::Posted));
+    }
+    match proved {
+        Ok(proved) => signed_in(tx, engine, visit, (&mut stage, proved)),
+        Err(refusal) => {
+            let key = match refusal {
+                Refusal::Wrong => "invalid-username-or-password",
+                Refusal::Disabled => "account-disabled",
+                Refusal::TemporaryExpired | Refusal::MailboxOnly => "temporary-password-expired",
+            };
+            stage.flow.flash = Some(Flash {
+                username,
+                ..Flash::error("", key)
+            });
+            rows::advance(tx, &mut stage.flow)?;
+            let url = step_url(
+                &stage.config,
+                &stage.client,
+                &stage.flow,
+                ("authenticate", None),
+            );
+            Ok(Reply::see_other(url).cookies(&stage.cookies))
+        }
+    }
+}
+
+/// The person has proved who he is: the browser gets another flow id, and the dispatcher goes on.
+fn signed_in(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    (stage, proved): (&mut Stage, Proved),
+) -> Result<Reply, StoreError> {
+    let flow = &mut stage.flow;
+    flow.proof = Some(FlowProof {
+        at: proved.at,
+        amr: "pwd".to_owned(),
+        epoch: proved.epoch,
+    });
+    flow.user_id = Some(proved.user.id.clone());
+    flow.session_id = None;
+    flow.remember_me = visit.form.has("rememberMe");
+    flow.flash = None;
+    let browser = rebind(tx, engine, flow)?;
+    let with = (engine, &stage.config, &stage.client);
+    let (next, cookie) = decide(
+        tx,
+        with,
+        &visit.browser,
+        (&visit.peer, true),
+        &mut stage.flow,
+    )?;
+    if let Next::Act(act) = &next {
+        let now = tx.now()?;
+        let event = Event::new(&stage.config.realm.id, "GATE_OPENED")
+            .user(&proved.user.id)
+            .client(&stage.client.client_id)
+            .from(&visit.peer.ip_address)
+            .detail("required_actions", act.waiting.actions.clone());
+        events::record(tx, &engine.entropy, now, event)?;
+        metrics::counter!("idp_gate_opened_total").increment(1);
+    }
+    finish(tx, engine, stage, (next, cookie), browser)
+}
