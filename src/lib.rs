@@ -1,5 +1,6 @@
 //! Vestibule: a standalone OpenID Connect / OAuth 2 identity provider.
 pub mod action;
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod client;
