@@ -198,6 +198,40 @@ impl Mailer {
         self.inner.pool(&route.server).probe().await
     }
 
+    /// Mails a test message by the realm's settings now, past the outbox: for an administrator who waits to hear
+    /// whether they work. The realm may carry settings that are not stored yet.
+    ///
+    /// # Errors
+    /// Why it did not go out.
+    pub async fn try_settings(
+        &self,
+        realm: &Realm,
+        recipient: &str,
+        locale: Locale,
+    ) -> Result<(), Failure> {
+        let inner = &self.inner;
+        let route = inner
+            .route(realm)
+            .map_err(|no| Failure::Server(no.trouble, no.reason))?;
+        let now = inner.store.clock().now();
+        let mail = inner.renderer.mail(&Draft {
+            id: &OutboxId::new(inner.entropy.uuid(now)),
+            realm: realm.display_name(),
+            sender: &route.sender,
+            recipient,
+            content: &Content {
+                purpose: Purpose::Test,
+                note: None,
+            },
+            locale,
+            expires_at: now,
+            now,
+        });
+        let mail = mail.map_err(|error| Failure::Refused(error.to_string()))?;
+        let pool = inner.pool(&route.server);
+        pool.deliver(&mail, || std::future::ready(Ok(true))).await
+    }
+
     /// The words of a mail, for a preview.
     ///
     /// # Errors

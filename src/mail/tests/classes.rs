@@ -336,3 +336,29 @@ async fn one_realms_hanging_server_holds_up_no_other_realm() {
     }
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_who_tries_settings_hears_at_once_what_the_server_says() {
+    let server = Fake::start(Script::default()).await;
+    let database = sqlite();
+    let rig = Rig::new(&database, json!({}));
+    let mut realm = rig.realm.clone();
+    let tried = rig
+        .mailer
+        .try_settings(&realm, "iris@people.example", Locale::ENGLISH);
+    assert!(matches!(
+        tried.await,
+        Err(Failure::Server(pause::Trouble::Configuration, _))
+    ));
+    realm.settings.smtp_server = serde_json::from_value(smtp(server.port)).unwrap();
+    let tried = rig
+        .mailer
+        .try_settings(&realm, "iris@people.example", Locale::ENGLISH);
+    assert_eq!(tried.await, Ok(()));
+    assert_eq!(server.mails()[0].to, ["RCPT TO:<iris@people.example>"]);
+    server.change(|script| script.rcpt = Say("550 5.1.1 who?"));
+    let tried = rig
+        .mailer
+        .try_settings(&realm, "iris@people.example", Locale::ENGLISH);
+    assert_eq!(tried.await, Err(Failure::Refused("550 5.1.1 who?".into())));
+}

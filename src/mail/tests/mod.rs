@@ -7,6 +7,7 @@ mod server;
 mod tls;
 mod words;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -255,8 +256,6 @@ impl Rig {
         user
     }
 }
-
-use std::collections::BTreeMap;
 
 /// Settings of Keycloak's kind for a server of ours.
 pub(super) fn smtp(port: u16) -> serde_json::Value {
