@@ -11,6 +11,7 @@ mod architecture;
 mod gate;
 mod operations;
 mod store;
+mod protocol;
 mod tour;
 /// The words that tests are written in. Not each of them is in use at all times.
 #[allow(dead_code)]

@@ -1,0 +1,378 @@
+//! Codes and refresh tokens: once, for whom they were issued, and with the right PKCE.
+
+use futures_util::future::join_all;
+use vestibule::{realm, scope};
+
+use super::{ask, change_client, claims, redirected, signed_in};
+use crate::support::app::{REALM, TestApp};
+use crate::support::database::{on_both, on_postgres};
+use crate::support::rp::JsonAnswer;
+
+/// How often the answers were 200; every other one is `invalid_grant`.
+#[track_caller]
+fn successes(answers: &[JsonAnswer]) -> usize {
+    for answer in answers {
+        if answer.status != 200 {
+            answer.assert_error("invalid_grant");
+        }
+    }
+    answers.iter().filter(|answer| answer.status == 200).count()
+}
+
+on_both!(a_code_needs_the_verifier_of_its_challenge);
+/// V075.
+async fn a_code_needs_the_verifier_of_its_challenge(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, first) = signed_in(&app, &bob, &app.rp).await;
+    assert_eq!(
+        app.rp
+            .redeem(first.code(), &first.asked.verifier)
+            .await
+            .status,
+        200
+    );
+    let other = app.rp.request(&[]).await.verifier;
+    for wrong in [
+        None,
+        Some(""),
+        Some("short"),
+        Some(other.as_str()),
+        Some("CHALLENGE"),
+    ] {
+        let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+        let challenge = arrival
+            .asked
+            .url
+            .query_pairs()
+            .find(|(name, _)| name == "code_challenge");
+        let challenge = challenge.expect("a challenge").1.into_owned();
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", arrival.code()),
+            ("redirect_uri", &app.rp.redirect_uri),
+        ];
+        match wrong {
+            None => {}
+            Some("CHALLENGE") => form.push(("code_verifier", &challenge)),
+            Some(verifier) => form.push(("code_verifier", verifier)),
+        }
+        app.rp.token(&form).await.assert_error("invalid_grant");
+        // It was shown to somebody who could not prove to be its owner: it is gone.
+        let again = app.rp.redeem(arrival.code(), &arrival.asked.verifier).await;
+        again.assert_error("invalid_grant");
+    }
+}
+
+on_both!(pkce_cannot_be_talked_down);
+/// V076: a verifier without a challenge, `plain`, no method, a public client without PKCE.
+async fn pkce_cannot_be_talked_down(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let base = [
+        ("client_id", "rp"),
+        ("redirect_uri", app.rp.redirect_uri.as_str()),
+        ("response_type", "code"),
+        ("scope", "openid"),
+        ("prompt", "none"),
+    ];
+    let answer = ask(&mut browser, &app.rp, &base).await;
+    let code = redirected(&answer, "code");
+    app.rp
+        .redeem(&code, &arrival.asked.verifier)
+        .await
+        .assert_error("invalid_grant");
+
+    let verifier = arrival.asked.verifier.as_str();
+    for weak in [
+        &[
+            ("code_challenge", verifier),
+            ("code_challenge_method", "plain"),
+        ][..],
+        &[("code_challenge", verifier)],
+        &[
+            ("code_challenge", verifier),
+            ("code_challenge_method", "s256"),
+        ],
+        &[
+            ("code_challenge", "too-short"),
+            ("code_challenge_method", "S256"),
+        ],
+        &[("code_challenge_method", "S256")],
+    ] {
+        let mut parameters = base.to_vec();
+        parameters.extend(weak);
+        let answer = ask(&mut browser, &app.rp, &parameters).await;
+        assert_eq!(redirected(&answer, "error"), "invalid_request", "{weak:?}");
+    }
+    let public = [
+        ("client_id", "pub"),
+        ("redirect_uri", app.native.redirect_uri.as_str()),
+        ("response_type", "code"),
+        ("scope", "openid"),
+    ];
+    let answer = ask(&mut browser, &app.native, &public).await;
+    assert_eq!(redirected(&answer, "error"), "invalid_request");
+    let metadata = app
+        .http
+        .get(format!("{}/.well-known/openid-configuration", app.issuer()));
+    let metadata: serde_json::Value = metadata
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(
+        metadata["code_challenge_methods_supported"],
+        serde_json::json!(["S256"])
+    );
+    assert_eq!(
+        metadata["authorization_response_iss_parameter_supported"],
+        true
+    );
+}
+
+on_both!(a_code_that_another_client_shows_is_refused_and_dead);
+/// V077: confidential and public thieves, with and without the right verifier.
+async fn a_code_that_another_client_shows_is_refused_and_dead(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, _) = signed_in(&app, &bob, &app.rp).await;
+    for thief in [&app.foreign, &app.native] {
+        for with_verifier in [true, false] {
+            let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+            let mut form = vec![
+                ("grant_type", "authorization_code"),
+                ("code", arrival.code()),
+                ("redirect_uri", &app.rp.redirect_uri),
+            ];
+            if with_verifier {
+                form.push(("code_verifier", &arrival.asked.verifier));
+            }
+            thief.token(&form).await.assert_error("invalid_grant");
+            let owner = app.rp.redeem(arrival.code(), &arrival.asked.verifier).await;
+            owner.assert_error("invalid_grant");
+        }
+    }
+}
+
+on_both!(a_code_needs_the_redirect_uri_that_it_was_sent_to);
+/// RFC 6749 section 4.1.3.
+async fn a_code_needs_the_redirect_uri_that_it_was_sent_to(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, _) = signed_in(&app, &bob, &app.rp).await;
+    for uri in [
+        None,
+        Some(""),
+        Some("https://rp.example/cb/"),
+        Some("https://evil.example/cb"),
+    ] {
+        let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", arrival.code()),
+            ("code_verifier", &arrival.asked.verifier),
+        ];
+        if let Some(uri) = uri {
+            form.push(("redirect_uri", uri));
+        }
+        app.rp.token(&form).await.assert_error("invalid_grant");
+    }
+}
+
+on_both!(a_code_lives_for_a_minute);
+/// RFC 6749 section 4.1.2.
+async fn a_code_lives_for_a_minute(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, early) = signed_in(&app, &bob, &app.rp).await;
+    app.advance(std::time::Duration::from_secs(50));
+    assert_eq!(
+        app.rp
+            .redeem(early.code(), &early.asked.verifier)
+            .await
+            .status,
+        200
+    );
+    let late = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    app.advance(std::time::Duration::from_secs(61));
+    app.rp
+        .redeem(late.code(), &late.asked.verifier)
+        .await
+        .assert_error("invalid_grant");
+}
+
+on_both!(a_hundred_redemptions_of_one_code_have_one_winner);
+/// V078: and the replays end what the winner got.
+async fn a_hundred_redemptions_of_one_code_have_one_winner(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let answers =
+        join_all((0..100).map(|_| app.rp.redeem(arrival.code(), &arrival.asked.verifier))).await;
+    assert_eq!(successes(&answers), 1);
+    let won = answers
+        .iter()
+        .find(|answer| answer.status == 200)
+        .expect("a winner");
+    app.rp
+        .refresh(won.text("refresh_token"))
+        .await
+        .assert_error("invalid_grant");
+    assert_eq!(app.rp.userinfo(won.text("access_token")).await.status, 401);
+}
+
+on_postgres!(two_nodes_redeem_one_code_once);
+/// V078.
+async fn two_nodes_redeem_one_code_once(app: TestApp) {
+    let other = app.second_node().await.expect("a second node");
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let answers = join_all((0..100).map(|turn| {
+        let rp = if turn % 2 == 0 { &app.rp } else { &other.rp };
+        rp.redeem(arrival.code(), &arrival.asked.verifier)
+    }))
+    .await;
+    assert_eq!(successes(&answers), 1);
+}
+
+on_both!(a_hundred_uses_of_one_refresh_token_have_one_winner);
+/// V079: and the family ends.
+async fn a_hundred_uses_of_one_refresh_token_have_one_winner(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.native).await;
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    let answers = join_all((0..100).map(|_| app.native.refresh(&refresh))).await;
+    assert_eq!(successes(&answers), 1);
+    let won = answers
+        .iter()
+        .find(|answer| answer.status == 200)
+        .expect("a winner");
+    app.native
+        .refresh(won.text("refresh_token"))
+        .await
+        .assert_error("invalid_grant");
+    assert_eq!(
+        app.native.userinfo(won.text("access_token")).await.status,
+        401
+    );
+}
+
+on_both!(a_chain_of_refresh_tokens_ends_at_the_first_replay);
+/// V079.
+async fn a_chain_of_refresh_tokens_ends_at_the_first_replay(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.native).await;
+    let mut chain = vec![
+        arrival
+            .exchange()
+            .await
+            .assert_tokens()
+            .refresh
+            .expect("a refresh token"),
+    ];
+    for _ in 0..3 {
+        let next = app.native.refresh(chain.last().expect("one")).await;
+        assert_eq!(next.status, 200, "{}", next.body);
+        assert!(
+            !chain.contains(&next.text("refresh_token").to_owned()),
+            "it rotates"
+        );
+        chain.push(next.text("refresh_token").to_owned());
+    }
+    app.native
+        .refresh(&chain[1])
+        .await
+        .assert_error("invalid_grant");
+    for token in &chain {
+        app.native
+            .refresh(token)
+            .await
+            .assert_error("invalid_grant");
+    }
+}
+
+on_postgres!(a_spent_refresh_token_stays_spent_for_a_server_that_starts_later);
+/// V081: a server that starts on the same database knows what was spent before.
+async fn a_spent_refresh_token_stays_spent_for_a_server_that_starts_later(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.native).await;
+    let old = arrival
+        .exchange()
+        .await
+        .assert_tokens()
+        .refresh
+        .expect("a refresh token");
+    let new = app.native.refresh(&old).await;
+    assert_eq!(new.status, 200, "{}", new.body);
+    let later = app.second_node().await.expect("a second node");
+    later
+        .native
+        .refresh(&old)
+        .await
+        .assert_error("invalid_grant");
+    later
+        .native
+        .refresh(new.text("refresh_token"))
+        .await
+        .assert_error("invalid_grant");
+}
+
+on_both!(a_refresh_follows_what_became_of_the_client);
+/// V082: a scope that was taken away, then the client switched off.
+async fn a_refresh_follows_what_became_of_the_client(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    let before = app.rp.refresh(&refresh).await;
+    assert_eq!(claims(before.text("access_token"))["email"], bob.email);
+    let email = app
+        .tx(|tx| {
+            let realm = realm::rows::by_name(tx, REALM)?.expect("the realm");
+            let scopes = scope::rows::all(tx, &realm.id)?;
+            let email = scopes.into_iter().find(|scope| scope.name == "email");
+            Ok(email.expect("a scope").id)
+        })
+        .await;
+    change_client(&app, "rp", move |client| {
+        client.default_scopes.retain(|id| *id != email);
+    })
+    .await;
+    let after = app.rp.refresh(&refresh).await;
+    assert_eq!(after.status, 200, "{}", after.body);
+    let claims = claims(after.text("access_token"));
+    assert_eq!(claims["sub"], bob.id.as_str());
+    assert!(claims.get("email").is_none(), "{claims}");
+    change_client(&app, "rp", |client| client.enabled = false).await;
+    let refused = app.rp.refresh(&refresh).await;
+    assert_eq!(
+        (refused.status, refused.text("error")),
+        (401, "invalid_client")
+    );
+    assert_eq!(app.rp.userinfo(&tokens.access).await.status, 401);
+}
+
+on_both!(a_refresh_never_widens_the_scope);
+/// RFC 6749 section 6.
+async fn a_refresh_never_widens_the_scope(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let refresh = arrival
+        .exchange()
+        .await
+        .assert_tokens()
+        .refresh
+        .expect("a refresh token");
+    let with = async |scope| {
+        app.rp
+            .token(&[
+                ("grant_type", "refresh_token"),
+                ("refresh_token", &refresh),
+                ("scope", scope),
+            ])
+            .await
+    };
+    for wider in ["openid offline_access", "openid phone", "openid nonsense"] {
+        with(wider).await.assert_error("invalid_scope");
+    }
+    assert_eq!(with("openid").await.status, 200);
+}

@@ -1,0 +1,164 @@
+//! Who may speak at the token endpoint and its neighbours, and about which tokens.
+
+use super::signed_in;
+use crate::support::app::TestApp;
+use crate::support::database::on_both;
+use crate::support::seed::SECRET;
+
+on_both!(a_client_revokes_its_own_tokens_and_no_others);
+/// V084 (RFC 7009): 200 either way.
+async fn a_client_revokes_its_own_tokens_and_no_others(app: TestApp) {
+    let bob = app.user("bob").await;
+    for owner in [&app.rp, &app.native] {
+        let (_, arrival) = signed_in(&app, &bob, owner).await;
+        let tokens = arrival.exchange().await.assert_tokens();
+        let refresh = tokens.refresh.expect("a refresh token");
+        for token in [&tokens.access, &refresh] {
+            let answer = app.foreign.post("revoke", &[("token", token)]).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+        assert_eq!(
+            owner.userinfo(&tokens.access).await.status,
+            200,
+            "untouched"
+        );
+
+        let answer = owner.post("revoke", &[("token", &tokens.access)]).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(owner.userinfo(&tokens.access).await.status, 401);
+        let renewed = owner.refresh(&refresh).await;
+        assert_eq!(
+            renewed.status, 200,
+            "the access token alone: {}",
+            renewed.body
+        );
+
+        let answer = owner
+            .post("revoke", &[("token", renewed.text("refresh_token"))])
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let last = owner.refresh(renewed.text("refresh_token")).await;
+        last.assert_error("invalid_grant");
+        assert_eq!(
+            owner.userinfo(renewed.text("access_token")).await.status,
+            401
+        );
+        assert_eq!(
+            owner.post("revoke", &[("token", "nonsense")]).await.status,
+            200
+        );
+    }
+}
+
+on_both!(a_confidential_client_proves_itself_by_one_method);
+/// V085, V086, V088: at each endpoint that authenticates clients.
+async fn a_confidential_client_proves_itself_by_one_method(app: TestApp) {
+    let basic = |id: &str, secret: &str| {
+        use base64::Engine as _;
+        let pair = format!("{id}:{secret}");
+        format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(pair)
+        )
+    };
+    let right = basic("rp", SECRET);
+    let wrong = basic("rp", "wrong");
+    let blank = basic("rp", "");
+    let other = basic("foreign", SECRET);
+    for endpoint in ["token", "token/introspect", "revoke"] {
+        let send = async |header: Option<&str>, extra: &[(&str, &str)], query: &str| {
+            let mut form = vec![
+                ("grant_type", "refresh_token"),
+                ("refresh_token", "nonsense"),
+                ("token", "nonsense"),
+            ];
+            form.extend(extra);
+            let url = format!("{}{query}", app.rp.endpoint(endpoint));
+            let mut request = app.http.post(url).form(&form);
+            if let Some(header) = header {
+                request = request.header("authorization", header);
+            }
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let body: serde_json::Value = answer.json().await.unwrap_or_default();
+            (
+                status,
+                body["error"].as_str().unwrap_or_default().to_owned(),
+            )
+        };
+        let expected = match endpoint {
+            "token" => (400, "invalid_grant".to_owned()),
+            _ => (200, String::new()),
+        };
+        let by_form = [("client_id", "rp"), ("client_secret", SECRET)];
+        assert_eq!(send(Some(&right), &[], "").await, expected, "{endpoint}");
+        assert_eq!(send(None, &by_form, "").await, expected, "{endpoint}");
+        let refused = (401, "invalid_client".to_owned());
+        for (header, extra, query) in [
+            (None, &[][..], ""),
+            (None, &[("client_id", "rp")], ""),
+            (None, &[("client_id", "rp"), ("client_secret", "")], ""),
+            (None, &[("client_id", "rp"), ("client_secret", "wrong")], ""),
+            (
+                None,
+                &[("client_id", "nobody"), ("client_secret", SECRET)],
+                "",
+            ),
+            (
+                None,
+                &[("client_id", "rp")],
+                "?client_secret=the-secret-of-a-test-client-0123456789",
+            ),
+            (
+                None,
+                &[],
+                "?client_id=rp&client_secret=the-secret-of-a-test-client-0123456789",
+            ),
+            (Some(wrong.as_str()), &[], ""),
+            (Some(blank.as_str()), &[], ""),
+            (Some(other.as_str()), &[("client_id", "rp")], ""),
+            (Some("Basic !!!"), &by_form[..1], ""),
+            (
+                None,
+                &[
+                    ("client_id", "rp"),
+                    ("client_secret", SECRET),
+                    ("client_assertion", "x"),
+                ],
+                "",
+            ),
+        ] {
+            let at = format!("{endpoint} {header:?} {extra:?} {query}");
+            assert_eq!(send(header, extra, query).await, refused, "{at}");
+        }
+        let both = send(Some(&right), &by_form, "").await;
+        let refused = (400, "invalid_request".to_owned());
+        assert_eq!(both, refused, "{endpoint}: two methods");
+    }
+}
+
+on_both!(a_token_is_introspected_by_whom_it_concerns);
+/// RFC 7662 section 4.
+async fn a_token_is_introspected_by_whom_it_concerns(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    for token in [&tokens.access, &refresh] {
+        assert_eq!(app.rp.introspect(token).await.body["active"], true);
+        let foreign = app.foreign.introspect(token).await;
+        assert_eq!(foreign.body, serde_json::json!({ "active": false }));
+    }
+    let public = app.native.introspect(&tokens.access).await;
+    assert_eq!(
+        (public.status, public.text("error")),
+        (401, "invalid_client")
+    );
+    // An ID token is no access token.
+    assert_eq!(app.rp.introspect(&tokens.id).await.body["active"], false);
+    assert_eq!(app.rp.userinfo(&tokens.id).await.status, 401);
+    app.rp
+        .refresh(&tokens.access)
+        .await
+        .assert_error("invalid_grant");
+}
