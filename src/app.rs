@@ -19,6 +19,7 @@ use crate::config::{Proxies, limits};
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
 use crate::login::turnstile::Turnstile;
+use crate::mail::{self, Mailer};
 use crate::oidc::catalog::Catalog;
 use crate::oidc::engine::Engine;
 use crate::oidc::provision::{self, MASTER, Tools};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub proxies: Proxies,
     /// Argon2's parameters and permits.
     pub hasher: HasherConfig,
+    /// How mail leaves.
+    pub mail: mail::Options,
 }
 
 /// Why a server cannot start.
@@ -58,6 +61,12 @@ pub enum StartError {
     /// The hasher's parameters.
     #[error("Argon2: {0}")]
     Hasher(#[from] crate::password::HasherConfigError),
+    /// The mails.
+    #[error("the mails cannot be made: {0}")]
+    Mail(#[from] mail::RenderError),
+    /// The public URL.
+    #[error("the public URL is none: {0}")]
+    PublicUrl(#[from] url::ParseError),
     /// A socket.
     #[error("a listener cannot be opened: {0}")]
     Listen(#[from] std::io::Error),
@@ -76,7 +85,16 @@ pub enum StartError {
 pub fn engine(parts: Parts) -> Result<Engine, StartError> {
     let texts = Arc::new(Texts::builtin());
     let keyring = Arc::new(parts.keyring);
+    let public_url = url::Url::parse(&parts.public_url)?;
+    let mailer = Mailer::new(
+        parts.store.clone(),
+        (Arc::clone(&keyring), Entropy),
+        Arc::clone(&texts),
+        &public_url,
+        parts.mail,
+    )?;
     Ok(Engine {
+        mailer,
         store: parts.store,
         catalog: Catalog::new(Arc::clone(&keyring), parts.public_url.clone()),
         keyring,
@@ -186,6 +204,7 @@ pub struct Running {
     public: ServerHandle,
     management: Option<ServerHandle>,
     draining: Arc<AtomicBool>,
+    mail: mail::Running,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     servers: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
 }
@@ -217,11 +236,13 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         }
         None => None,
     };
+    let mail = engine.mailer.spawn();
     Ok(Running {
         engine,
         public: public_handle,
         management,
         draining,
+        mail,
         tasks,
         servers,
     })
@@ -233,6 +254,7 @@ impl Running {
         self.draining.store(true, Ordering::SeqCst);
         tokio::time::sleep(linger).await;
         self.public.stop(true).await;
+        self.mail.stop().await;
         if let Some(management) = self.management {
             management.stop(false).await;
         }
@@ -269,6 +291,7 @@ fn public_server(
             .wrap(headers::everywhere(tls))
             .wrap(from_fn(request_log::log))
             .configure(routes::configure)
+            .configure(crate::admin::routes)
             .default_service(web::to(not_found))
     })
     .client_request_timeout(limits::REQUEST_HEAD)

@@ -1,5 +1,6 @@
 //! Vestibule: a standalone OpenID Connect / OAuth 2 identity provider.
 pub mod action;
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod client;
@@ -9,6 +10,7 @@ pub mod flow;
 pub mod kernel;
 pub mod logging;
 pub mod login;
+pub mod mail;
 pub mod oidc;
 pub mod password;
 pub mod realm;

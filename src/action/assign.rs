@@ -105,7 +105,8 @@ pub fn set(
         reset_proof: setting.reset_proof,
     };
     waiting::put(tx, user, &row)?;
-    if action == update_password::NAME {
+    // What is due later leaves the tokens of today alone; once it is due, the gate refuses them.
+    if action == update_password::NAME && row.due_at <= now {
         user::rows::raise_not_before(tx, user, now)?;
     }
     Ok(())

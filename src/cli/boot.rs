@@ -4,9 +4,10 @@ use std::io::IsTerminal as _;
 
 use super::{Failure, rotate_master};
 use crate::app::{self, Parts};
-use crate::config::{Config, DatabaseUrl};
+use crate::config::{Config, DatabaseUrl, SmtpTls};
 use crate::kernel::seal::{Keyring, MasterKey};
 use crate::kernel::{Clock, Entropy};
+use crate::mail::{self, transport};
 use crate::oidc::engine::Engine;
 use crate::password::HasherConfig;
 use crate::realm::{self, Realm};
@@ -123,6 +124,32 @@ pub(super) fn engine(config: &Config, public_url: String) -> Result<Engine, Fail
         public_url,
         proxies: config.proxies.clone(),
         hasher,
+        mail: mail_options(config),
     })
     .map_err(Failure::failed)
+}
+
+/// How mail leaves, by configuration.
+fn mail_options(config: &Config) -> mail::Options {
+    let server = config.mail.smtp.as_ref().map(|smtp| transport::Server {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        security: match smtp.tls {
+            SmtpTls::Implicit => transport::Security::Implicit,
+            SmtpTls::StartTls => transport::Security::StartTls,
+            SmtpTls::None => transport::Security::None,
+        },
+        login: smtp.credentials.as_ref().map(|login| transport::Login {
+            user: login.username.clone(),
+            password: login.password.expose().to_owned(),
+        }),
+    });
+    let default = server
+        .zip(config.mail.from.clone())
+        .map(|(server, from)| transport::DefaultTransport { server, from });
+    mail::Options {
+        default,
+        insecure_plain: config.mail.insecure_plain_smtp,
+        ..mail::Options::default()
+    }
 }

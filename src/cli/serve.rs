@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Failure, boot, runtime};
 use crate::app::{self, FirstAdmin, Listeners};
 use crate::config::Config;
+use crate::oidc::engine::Engine;
 use crate::web::tls::Certificates;
 
 /// How long a node that is told to stop goes on serving, so that a balancer notices (reliability R-27). On a
@@ -15,11 +16,13 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     boot::logging(&config)?;
     app::install_metrics();
-    runtime()?.block_on(serve(config))
+    let _serving = boot::serving(&config)?;
+    // Opened before the runtime starts: PostgreSQL's connections block, which an async thread must not.
+    let engine = boot::engine(&config, config.public_url.base().to_owned())?;
+    runtime()?.block_on(serve(config, engine))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
-    let _serving = boot::serving(&config)?;
+async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
     let open = |address| {
         TcpListener::bind(address).map_err(|error| Failure::failed(format!("{address}: {error}")))
     };
@@ -47,7 +50,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
         );
     }
     let public_url = config.public_url.base().to_owned();
-    let engine = boot::engine(&config, public_url.clone())?;
     let admin = match &config.bootstrap.admin {
         Some(admin) => FirstAdmin {
             username: admin.username.clone(),

@@ -10,6 +10,9 @@ use std::path::Path;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
+/// How alike an unknown variable is to a known one to be taken for a mistyped one, from 0 to 1.
+const A_SLIP: f64 = 0.8;
+
 /// Says that a problem is in the list, so that what depends on the value is not judged.
 pub(super) struct Reported;
 
@@ -185,10 +188,15 @@ impl Sources {
                     ours.insert(key.clone(), found(value));
                 }
             } else if name.starts_with(PREFIX) && !is_kubernetes_service(&name, &value) {
-                self.problems.push(Problem::UnknownVariable {
-                    nearest: variable(&nearest(&name)),
-                    variable: name,
-                });
+                // The environment belongs to others too (scripts, orchestrators), so only what looks like a slip of
+                // the pen is a mistake of ours to report.
+                let nearest = variable(&nearest(&name));
+                if strsim::normalized_damerau_levenshtein(&name, &nearest) >= A_SLIP {
+                    self.problems.push(Problem::UnknownVariable {
+                        nearest,
+                        variable: name,
+                    });
+                }
             }
         }
         (ours, keycloaks)

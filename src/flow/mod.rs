@@ -154,11 +154,12 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The one-hop token for this flow's forms: names flow and step, bound to the browser.
+    /// The one-hop token for this flow's forms: names flow and step. It is worth something only together with the
+    /// cookie by which the flow is found, and stays good when that cookie changes in another tab.
     pub fn form_token(&self, keyring: &Keyring) -> String {
         let mac = keyring.digest(
             "flow-form",
-            format!("{}\0{}\0{}", self.id, self.step, self.browser_digest).as_bytes(),
+            format!("{}\0{}", self.id, self.step).as_bytes(),
         );
         format!("{}.{}.{}", self.id, self.step, hex(&mac))
     }

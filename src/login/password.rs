@@ -3,7 +3,7 @@
 //! The caller calls [`begin`] in a transaction, lets the hasher verify (against nothing where nobody was found, at
 //! the same cost), and calls [`conclude`] in another. Used by the sign-in page and the password grant.
 
-use crate::kernel::{Entropy, Timestamp};
+use crate::kernel::{Entropy, RealmId, Timestamp};
 use crate::realm::Realm;
 use crate::session::throttle::{self, Limit, PER_ADDRESS, PER_USER, Turn};
 use crate::store::dialect::{Lock, lock_user};
@@ -87,8 +87,9 @@ fn per_user(realm: &Realm) -> Limit {
     PER_USER
 }
 
-fn throttle_of(user: &User) -> String {
-    format!("login/{}/user/{}", user.realm_id, user.id)
+/// The throttle that counts a person's wrong passwords, whichever name they were tried under.
+pub fn user_throttle(realm: &RealmId, user: &str) -> String {
+    format!("login/{realm}/user/{user}")
 }
 
 /// Forgets the wrong tries of a person and unlocks them: who breaks the glass must get in.
@@ -96,7 +97,7 @@ fn throttle_of(user: &User) -> String {
 /// # Errors
 /// The database fails.
 pub fn forget_tries(tx: &mut Tx<'_>, user: &User) -> Result<(), StoreError> {
-    throttle::reset(tx, &throttle_of(user))?;
+    throttle::reset(tx, &user_throttle(&user.realm_id, user.id.as_str()))?;
     user::rows::set_locked_until(tx, &user.id, None)
 }
 
@@ -122,7 +123,7 @@ pub fn begin(
     // Both names of a person count in one place; a name of nobody counts by itself.
     let user_throttle = user.as_ref().map_or_else(
         || format!("login/{}/name/{}", realm.id, short(&name_key(login))),
-        throttle_of,
+        |user| user_throttle(&realm.id, user.id.as_str()),
     );
     let address_throttle = format!("login-from/{}/{}", realm.id, origin.network);
     let mut shut = false;

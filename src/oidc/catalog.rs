@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use actix_web::web::Bytes;
 use parking_lot::RwLock;
 
 use super::issue::KeySet;
@@ -36,9 +37,9 @@ pub struct RealmConfig {
     /// Its signing keys.
     pub keys: KeySet,
     /// The JWKS document, rendered.
-    pub jwks: Arc<str>,
+    pub jwks: Bytes,
     /// The discovery document, rendered.
-    pub discovery: Arc<str>,
+    pub discovery: Bytes,
     names: HashMap<ClientUuid, String>,
     clients: RwLock<HashMap<String, Option<Arc<Client>>>>,
 }
@@ -84,6 +85,14 @@ impl RealmConfig {
     /// The `client_id` of a client of this realm.
     pub fn client_id_of(&self, id: &ClientUuid) -> Option<&str> {
         self.names.get(id).map(String::as_str)
+    }
+
+    /// The id of the client of that `client_id`.
+    pub fn client_named(&self, client_id: &str) -> Option<&ClientUuid> {
+        self.names
+            .iter()
+            .find(|(_, name)| *name == client_id)
+            .map(|(id, _)| id)
     }
 
     /// The client of that `client_id`, enabled or not.

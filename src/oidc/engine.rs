@@ -7,6 +7,7 @@ use crate::config::Proxies;
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
 use crate::login::turnstile::Turnstile;
+use crate::mail::Mailer;
 use crate::password::Hasher;
 use crate::store::{Store, StoreError};
 use crate::web::pages::Pages;
@@ -26,6 +27,8 @@ pub struct Engine {
     pub hasher: Hasher,
     /// One try per name at a time.
     pub turnstile: Turnstile,
+    /// The mail of this node.
+    pub mailer: Mailer,
     /// The pages.
     pub pages: Pages,
     /// The texts.

@@ -23,6 +23,21 @@ impl Form {
         form
     }
 
+    /// A form that a page posted. One of another type, or with a name twice, has no parameters at all, so that it
+    /// leads no step on (threat V015).
+    pub fn posted(content_type: &str, body: &[u8]) -> Self {
+        let form = if content_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            Self::parse(body)
+        } else {
+            Self::default()
+        };
+        if form.duplicate.is_some() {
+            Self::default()
+        } else {
+            form
+        }
+    }
+
     /// These parameters, and from `below` those that are not here.
     #[must_use]
     pub fn over(mut self, below: Self) -> Self {

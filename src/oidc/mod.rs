@@ -19,7 +19,7 @@ pub mod logout;
 mod mailed_code;
 mod new_password;
 pub mod next;
-mod notices;
+pub mod notices;
 pub mod provision;
 pub mod reseal;
 pub mod revoke;

@@ -1,15 +1,65 @@
-//! Notices by mail.
+//! Notices by mail: what a person has to know about the account, to every address of the last 72 hours.
 
 use super::catalog::RealmConfig;
 use super::engine::Engine;
+use crate::mail::{Message, Purpose, queue};
 use crate::store::{StoreError, Tx};
-use crate::user::User;
+use crate::user::{self, User};
+use crate::web::texts::Locale;
 
+/// Tells the person that the password was changed.
+///
+/// # Errors
+/// The database fails.
 pub(super) fn password_changed(
-    _: &mut Tx<'_>,
-    _: &Engine,
-    _: &RealmConfig,
-    _: &User,
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    config: &RealmConfig,
+    user: &User,
 ) -> Result<(), StoreError> {
+    let when = tx.now()?;
+    tell(tx, engine, config, user, &Purpose::PasswordChanged { when })
+}
+
+/// Queues a notice to the person's address and to those that were replaced lately; nothing where the realm has no
+/// mail server.
+///
+/// # Errors
+/// The database fails.
+pub fn tell(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    config: &RealmConfig,
+    user: &User,
+    purpose: &Purpose,
+) -> Result<(), StoreError> {
+    if !engine.mailer.is_configured(&config.realm) {
+        return Ok(());
+    }
+    let now = tx.now()?;
+    let mut addresses = user::rows::former_addresses(tx, &user.id, now)?;
+    addresses.extend(user.email.clone());
+    addresses.sort();
+    addresses.dedup();
+    for address in addresses {
+        let locale = language_of(config, user);
+        let message = Message::notice(
+            (&config.realm.id, &user.id),
+            &address,
+            purpose.clone(),
+            locale,
+            now,
+        );
+        queue(tx, engine.mailer.tools(), &message)?;
+    }
     Ok(())
+}
+
+/// The language in which a person is written to.
+pub fn language_of(config: &RealmConfig, user: &User) -> Locale {
+    let realm = config.realm.settings.default_locale.as_deref();
+    user.locale()
+        .and_then(Locale::from_tag)
+        .or_else(|| realm.and_then(Locale::from_tag))
+        .unwrap_or(Locale::ENGLISH)
 }

@@ -1,7 +1,9 @@
 //! The routes of the protocol engine below `/realms/{realm}`.
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::collections::BTreeMap;
+
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
 use serde_json::json;
 
 use super::engine::Engine;
@@ -13,74 +15,114 @@ use crate::web::pages::{icon, stylesheet};
 /// Forms of the protocol are small (reliability H014).
 const FORM_LIMIT: usize = 16 * 1024;
 
+/// One route: a test walks this table with a gated person's credentials, so a new route is covered by being here.
+pub struct Entry {
+    /// The method.
+    pub method: Method,
+    /// The path's pattern.
+    pub path: &'static str,
+    handler: fn() -> Route,
+}
+
+/// Every route of the engine.
+pub fn table() -> Vec<Entry> {
+    let get = |path, handler| Entry {
+        method: Method::GET,
+        path,
+        handler,
+    };
+    let post = |path, handler| Entry {
+        method: Method::POST,
+        path,
+        handler,
+    };
+    let options = |path| Entry {
+        method: Method::OPTIONS,
+        path,
+        handler: || web::method(Method::OPTIONS).to(preflight),
+    };
+    vec![
+        get("/realms/{realm}/.well-known/openid-configuration", || {
+            web::get().to(discovery)
+        }),
+        get(
+            "/.well-known/oauth-authorization-server/realms/{realm}",
+            || web::get().to(discovery),
+        ),
+        get(
+            "/realms/{realm}/.well-known/oauth-authorization-server",
+            || web::get().to(discovery),
+        ),
+        get("/realms/{realm}/protocol/openid-connect/certs", || {
+            web::get().to(certs)
+        }),
+        get("/realms/{realm}/protocol/openid-connect/auth", || {
+            web::get().to(authorize::get)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/auth", || {
+            web::post().to(authorize::post)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/token", || {
+            web::post().to(token::post)
+        }),
+        options("/realms/{realm}/protocol/openid-connect/token"),
+        get("/realms/{realm}/protocol/openid-connect/userinfo", || {
+            web::get().to(userinfo::answer)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/userinfo", || {
+            web::post().to(userinfo::answer)
+        }),
+        options("/realms/{realm}/protocol/openid-connect/userinfo"),
+        post(
+            "/realms/{realm}/protocol/openid-connect/token/introspect",
+            || web::post().to(introspect::post),
+        ),
+        post("/realms/{realm}/protocol/openid-connect/revoke", || {
+            web::post().to(revoke::post)
+        }),
+        options("/realms/{realm}/protocol/openid-connect/revoke"),
+        get("/realms/{realm}/protocol/openid-connect/logout", || {
+            web::get().to(logout::get)
+        }),
+        post("/realms/{realm}/protocol/openid-connect/logout", || {
+            web::post().to(logout::post)
+        }),
+        get("/realms/{realm}/login-actions/authenticate", || {
+            web::get().to(steps::get_authenticate)
+        }),
+        post("/realms/{realm}/login-actions/authenticate", || {
+            web::post().to(steps::post_authenticate)
+        }),
+        get("/realms/{realm}/login-actions/required-action", || {
+            web::get().to(steps::get_required_action)
+        }),
+        post("/realms/{realm}/login-actions/required-action", || {
+            web::post().to(steps::post_required_action)
+        }),
+        get("/realms/{realm}/resources/brand.css", || {
+            web::get().to(brand)
+        }),
+        get(stylesheet().0, || {
+            web::get().to(|| async { asset("text/css; charset=utf-8", stylesheet().1) })
+        }),
+        get(icon().0, || {
+            web::get().to(|| async { asset("image/svg+xml", icon().1) })
+        }),
+    ]
+}
+
 /// Mounts everything.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let oidc = "/realms/{realm}/protocol/openid-connect";
-    let steps_at = "/realms/{realm}/login-actions";
-    let at = |base: &str, path: &str| {
-        web::resource(format!("{base}/{path}")).app_data(web::PayloadConfig::new(FORM_LIMIT))
-    };
-    config
-        .service(
-            web::resource("/realms/{realm}/.well-known/openid-configuration")
-                .route(web::get().to(discovery)),
-        )
-        .service(
-            web::resource("/.well-known/oauth-authorization-server/realms/{realm}")
-                .route(web::get().to(discovery)),
-        )
-        .service(
-            web::resource("/realms/{realm}/.well-known/oauth-authorization-server")
-                .route(web::get().to(discovery)),
-        )
-        .service(at(oidc, "certs").route(web::get().to(certs)))
-        .service(
-            at(oidc, "auth")
-                .route(web::get().to(authorize::get))
-                .route(web::post().to(authorize::post)),
-        )
-        .service(
-            at(oidc, "token")
-                .route(web::post().to(token::post))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(preflight)),
-        )
-        .service(
-            at(oidc, "userinfo")
-                .route(web::get().to(userinfo::answer))
-                .route(web::post().to(userinfo::answer))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(preflight)),
-        )
-        .service(at(oidc, "token/introspect").route(web::post().to(introspect::post)))
-        .service(
-            at(oidc, "revoke")
-                .route(web::post().to(revoke::post))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(preflight)),
-        )
-        .service(
-            at(oidc, "logout")
-                .route(web::get().to(logout::get))
-                .route(web::post().to(logout::post)),
-        )
-        .service(
-            at(steps_at, "authenticate")
-                .route(web::get().to(steps::get_authenticate))
-                .route(web::post().to(steps::post_authenticate)),
-        )
-        .service(
-            at(steps_at, "required-action")
-                .route(web::get().to(steps::get_required_action))
-                .route(web::post().to(steps::post_required_action)),
-        )
-        .service(web::resource("/realms/{realm}/resources/brand.css").route(web::get().to(brand)))
-        .service(
-            web::resource(stylesheet().0).route(
-                web::get().to(|| async { asset("text/css; charset=utf-8", stylesheet().1) }),
-            ),
-        )
-        .service(
-            web::resource(icon().0)
-                .route(web::get().to(|| async { asset("image/svg+xml", icon().1) })),
-        );
+    let mut by_path: BTreeMap<&'static str, Resource> = BTreeMap::new();
+    for entry in table() {
+        let resource = by_path.remove(entry.path).unwrap_or_else(|| {
+            web::resource(entry.path).app_data(web::PayloadConfig::new(FORM_LIMIT))
+        });
+        by_path.insert(entry.path, resource.route((entry.handler)()));
+    }
+    for resource in by_path.into_values() {
+        config.service(resource);
+    }
 }
 
 fn asset(kind: &'static str, body: &'static str) -> HttpResponse {
@@ -98,7 +140,7 @@ async fn preflight(request: HttpRequest) -> HttpResponse {
 async fn document(
     engine: &web::Data<Engine>,
     realm: String,
-    pick: fn(&super::catalog::RealmConfig) -> std::sync::Arc<str>,
+    pick: fn(&super::catalog::RealmConfig) -> web::Bytes,
 ) -> HttpResponse {
     let known = match engine.catalog.cached(&realm) {
         Some(config) => Ok(Some(config)),
@@ -118,9 +160,7 @@ async fn document(
                 "public, max-age=300, must-revalidate",
             ))
             .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-            .body(actix_web::web::Bytes::copy_from_slice(
-                pick(&config).as_bytes(),
-            )),
+            .body(pick(&config)),
         Ok(Some(_)) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
         Ok(None) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
         Err(error) => {

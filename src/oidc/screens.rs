@@ -182,7 +182,9 @@ pub(super) fn action(
                 error: first_error(&flash, "code"),
                 notice: flash.notice.as_deref().and_then(texts::kept),
             };
-            face.page(engine, &page, Some(flow))
+            let mut reply = face.page(engine, &page, Some(flow));
+            reply.mail_code = Some(Box::new((user.clone(), face.locale)));
+            reply
         }
         // An action of a newer version: this node can keep the gate shut and do no more.
         _ => face.message(engine, "error-title", "unexpected-error"),

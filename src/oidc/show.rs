@@ -13,6 +13,7 @@ use crate::client::redirect;
 use crate::flow::{Flow, ResponseMode};
 use crate::realm::Realm;
 use crate::store::StoreError;
+use crate::user::User;
 use crate::web::cookie::Cookies;
 use crate::web::headers::{self, Policy};
 use crate::web::pages::{
@@ -30,6 +31,8 @@ pub struct Reply {
     pub browser: Option<String>,
     /// Whether the session cookie is taken away.
     pub clear_session: bool,
+    /// Whom to mail a code, once what was decided is stored: the page asks for it.
+    pub mail_code: Option<Box<(User, Locale)>>,
 }
 
 enum Body {
@@ -54,6 +57,7 @@ impl Reply {
             session: SessionCookie::Keep,
             browser: None,
             clear_session: false,
+            mail_code: None,
         }
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::authorize::{language, start};
 use super::catalog::RealmConfig;
@@ -15,8 +15,8 @@ use super::context::Peer;
 use super::engine::Engine;
 use super::form::Form;
 use super::next::{self, Next, Scene, SessionCookie};
-use super::screens;
 use super::show::{Face, Reply, store_failed};
+use super::{mailed_code, screens};
 use super::{submit, token};
 use crate::client::Client;
 use crate::flow::{AuthorizationRequest, Flash, Flow, FlowProof, ResponseMode, rows};
@@ -88,7 +88,7 @@ impl Visit {
         Self {
             realm,
             query: Form::parse(request.query_string().as_bytes()),
-            form: Form::parse(body),
+            form: Form::posted(request.content_type(), body),
             browser: Browser::new(request),
             peer: Peer::of(request, engine),
             accept_language: language(request),
@@ -160,7 +160,7 @@ async fn show(
     let result = engine
         .store
         .run(move |store| {
-            store.tx(|tx| {
+            let reply = store.tx(|tx| {
                 if at == Where::RequiredAction && visit.query.get("tab_id").is_none() {
                     return begin_without_application(tx, &shared, &visit);
                 }
@@ -169,7 +169,12 @@ async fn show(
                     Err(reply) => return Ok(reply),
                 };
                 go_on(tx, &shared, &visit, (&mut stage, at))
-            })
+            })?;
+            if let Some(whom) = &reply.mail_code {
+                store.tx(|tx| mailed_code::greet(tx, &shared, (&whom.0, whom.1)))?;
+                shared.mailer.wake();
+            }
+            Ok(reply)
         })
         .await;
     match result {
@@ -514,7 +519,10 @@ pub async fn post_required_action(
     }
     let accept_language = visit.accept_language.clone();
     match submit::submit(Arc::clone(&engine), visit).await {
-        Ok(reply) => reply.into_response(),
+        Ok(reply) => {
+            engine.mailer.wake();
+            reply.into_response()
+        }
         Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
     }
 }
@@ -617,19 +625,7 @@ fn begin(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Begun, Store
     )?;
     let Next::SignIn { again } = next else {
         // Signed in meanwhile, in another tab: go on from there.
-        let with = (&*stage.config, &stage.client);
-        let reply = reply(
-            engine,
-            with,
-            &stage.face,
-            &stage.flow,
-            (next, cookie),
-            Where::Posted,
-        );
-        if stage.flow.finished_at.is_some() {
-            rows::advance(tx, &mut stage.flow)?;
-        }
-        return answered(reply.cookies(&stage.cookies));
+        return answered(finish(tx, engine, &mut stage, (next, cookie), None)?);
     };
     let username = again.unwrap_or_else(|| {
         visit

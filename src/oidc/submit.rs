@@ -66,6 +66,10 @@ fn at_step(
             (&mut stage, Where::Posted),
         )?));
     }
+    if let Some(user) = &stage.flow.user_id {
+        // Locked for writing before the gate locks it for reading: two submits that upgraded would wait for each other.
+        lock_user(tx, user, Lock::Update)?;
+    }
     let with = (engine, &stage.config, &stage.client);
     let (next, cookie) = steps::decide(
         tx,
@@ -104,14 +108,40 @@ fn look(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<First, StoreE
             stage.flow.consented = true;
             answered(again(tx, engine, visit, stage)?)
         }
-        other => answered(steps::finish(
-            tx,
-            engine,
-            &mut stage,
-            (other, cookie),
-            None,
-        )?),
+        other => {
+            note_stopped(tx, engine, (visit, &stage), &other)?;
+            answered(steps::finish(
+                tx,
+                engine,
+                &mut stage,
+                (other, cookie),
+                None,
+            )?)
+        }
     }
+}
+
+/// Records that somebody who was switched off, locked or deleted at the gate has submitted (threat V004).
+fn note_stopped(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (visit, stage): (&Visit, &Stage),
+    next: &Next,
+) -> Result<(), StoreError> {
+    let error = match next {
+        Next::Stopped("account-disabled") => "user_disabled",
+        Next::Stopped(_) => "user_not_found",
+        _ => return Ok(()),
+    };
+    let now = tx.now()?;
+    let mut event = Event::new(&stage.config.realm.id, "LOGIN_ERROR")
+        .client(&stage.client.client_id)
+        .from(&visit.peer.ip_address)
+        .error(error);
+    if let Some(user) = &stage.flow.user_id {
+        event = event.user(user);
+    }
+    events::record(tx, &engine.entropy, now, event)
 }
 
 /// Asks the dispatcher after something was done.
@@ -166,7 +196,6 @@ fn act_submitted(
     act: &Act,
 ) -> Result<Reply, StoreError> {
     let user = &act.waiting.user;
-    lock_user(tx, &user.id, Lock::Update)?;
     let kind = match act.action.as_str() {
         terms::NAME => {
             if !visit.form.has("accept") {
@@ -304,6 +333,7 @@ fn set_password(
         Err(reply) => return Ok(reply),
     };
     let Next::Act(act) = next else {
+        note_stopped(tx, engine, (visit, &stage), &next)?;
         return steps::finish(tx, engine, &mut stage, (next, cookie), None);
     };
     if act.action != update_password::NAME {
@@ -314,7 +344,6 @@ fn set_password(
         Err(flash) => return refuse(tx, engine, visit, (&mut stage, flash.clone())),
     };
     let user = act.waiting.user.clone();
-    lock_user(tx, &user.id, Lock::Update)?;
     // The clock is read after the lock was waited for: a submit that waited across the end of the window is late.
     let now = tx.now()?;
     let in_time = stage

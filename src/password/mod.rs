@@ -106,16 +106,17 @@ impl Password {
 
     /// The passwords this one may be a trivial change of: other case, other spaces. A forced
     /// change verifies each against the old hash, so that `summer` does not become `Summer `.
-    /// At most five, this password itself not among them; each costs one verification.
+    /// At most six, this password itself not among them; each costs one verification.
     pub fn slight_changes(&self) -> Vec<Password> {
         let text: &str = &self.0;
         let mut changes: Vec<Password> = Vec::new();
         for change in [
-            Zeroizing::new(text.trim().to_owned()),
+            Zeroizing::new(text.split_whitespace().collect::<Vec<_>>().join(" ")),
             Zeroizing::new(text.split_whitespace().collect::<String>()),
             Zeroizing::new(text.to_lowercase()),
             Zeroizing::new(text.to_uppercase()),
             Zeroizing::new(with_first_letter_switched(text)),
+            Zeroizing::new(with_first_letter_switched(&text.to_lowercase())),
         ] {
             let known = *change == *text || changes.iter().any(|other| *other.0 == *change);
             if !known && let Ok(password) = Password::parse(&change) {
@@ -242,7 +243,8 @@ mod tests {
         assert!(leads("Summer rain", "summer rain"));
         assert!(leads("summer rain", "Summer rain"));
         assert!(leads("summer rain", "SUMMER RAIN"));
-        assert!(leads(" summer rain ", "summer rain"));
+        assert!(leads("SUMMER RAIN", "Summer rain"));
+        assert!(leads(" summer  rain ", "summer rain"));
         assert!(leads("summer rain", "summerrain"));
         assert!(
             !leads("summer rain", "summer rain"),

@@ -5,6 +5,7 @@
 
 mod actions;
 pub mod rows;
+pub mod smtp;
 
 use std::collections::BTreeMap;
 

@@ -56,6 +56,19 @@ pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<Realm>, StoreError>
     row.map(Realm::try_from).transpose()
 }
 
+/// The realm of that id.
+///
+/// # Errors
+/// The database fails.
+pub fn by_id(tx: &mut Tx<'_>, id: &RealmId) -> Result<Option<Realm>, StoreError> {
+    let row: Option<RealmRow> = db!(tx, |c| realms::table
+        .filter(realms::id.eq(id))
+        .select(RealmRow::as_select())
+        .first(c)
+        .optional())?;
+    row.map(Realm::try_from).transpose()
+}
+
 /// Every realm, by name.
 ///
 /// # Errors

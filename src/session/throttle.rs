@@ -130,6 +130,25 @@ pub fn shut_until(
     Ok(until.filter(|until| now < *until))
 }
 
+/// Failures, since when they are counted, and until when the throttle is shut.
+///
+/// # Errors
+/// The database fails.
+pub fn state(
+    tx: &mut Tx<'_>,
+    name: &str,
+) -> Result<Option<(i64, Timestamp, Timestamp)>, StoreError> {
+    db!(tx, |c| throttles::table
+        .filter(throttles::name.eq(name))
+        .select((
+            throttles::failures,
+            throttles::window_started_at,
+            throttles::blocked_until
+        ))
+        .first(c)
+        .optional())
+}
+
 /// Forgets all tries of the throttle: after a right password.
 ///
 /// # Errors

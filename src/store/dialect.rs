@@ -2,9 +2,9 @@
 
 use diesel::prelude::*;
 
-use super::schema::users;
+use super::schema::{outbox, users};
 use super::{Conn, StoreError, Tx};
-use crate::kernel::UserId;
+use crate::kernel::{RealmId, Timestamp, UserId};
 
 /// How a user's row is locked until the transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,35 @@ pub fn lock_user(tx: &mut Tx<'_>, id: &UserId, lock: Lock) -> Result<bool, Store
         (Conn::Postgres(c), Lock::Update) => row.for_update().first(c).optional()?,
     };
     Ok(found.is_some())
+}
+
+/// Locks up to `limit` mails of a realm whose state is `queued` and whose time has come, single ones before bulk, and
+/// answers their ids. What another node has locked is passed over.
+///
+/// On SQLite a write transaction is alone already, so this is a look at the rows.
+///
+/// # Errors
+/// The database fails.
+pub fn lock_due_mails(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<String>, StoreError> {
+    if !tx.writable() {
+        return Err(StoreError::ReadOnly);
+    }
+    let due = outbox::table
+        .filter(outbox::state.eq("queued"))
+        .filter(outbox::realm_id.eq(realm))
+        .filter(outbox::not_before.le(now))
+        .order((outbox::bulk, outbox::not_before, outbox::id))
+        .limit(limit)
+        .select(outbox::id);
+    Ok(match tx.conn() {
+        Conn::Sqlite(c) => due.load(c)?,
+        Conn::Postgres(c) => due.for_update().skip_locked().load(c)?,
+    })
 }
 
 /// How many other connections of servers of ours the database has. On SQLite nobody counts them: there

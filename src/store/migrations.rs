@@ -15,14 +15,14 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const ADVISORY_LOCK: i64 = 0x7665_7374_6962_756c;
 
 pub(super) fn sqlite(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    run(conn, SQLITE)
+    // Taken at once, so that a second process waits instead of making the same tables.
+    conn.immediate_transaction(|conn| run(conn, SQLITE))
 }
 
 pub(super) fn postgres(conn: &mut PgConnection) -> Result<(), StoreError> {
     conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
-    let result = run(conn, POSTGRES);
-    conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
-    result
+    // The lock goes with this connection, which is used for nothing else, however the migration ends.
+    run(conn, POSTGRES)
 }
 
 /// The names of this version's migrations that the database does not have.

@@ -349,6 +349,7 @@ diesel::table! {
         recipient -> Text,
         template -> Text,
         locale -> Text,
+        bulk -> Bool,
         content_sealed -> Binary,
         state -> Text,
         attempts -> BigInt,
@@ -358,8 +359,21 @@ diesel::table! {
         last_error -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
+        settled_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    mail_pauses (realm_id) {
+        realm_id -> Text,
+        kind -> Text,
+        reason -> Text,
+        since -> BigInt,
+        probe_at -> BigInt,
+    }
+}
+
+diesel::joinable!(users -> realms (realm_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     meta,
@@ -392,4 +406,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     throttles,
     events,
     outbox,
+    mail_pauses,
 );

@@ -3,6 +3,7 @@
 pub mod credential;
 pub mod name;
 pub mod rows;
+pub mod search;
 pub mod waiting;
 
 use std::collections::BTreeMap;

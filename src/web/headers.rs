@@ -87,20 +87,58 @@ pub fn page(status: StatusCode, policy: &Policy, html: String) -> HttpResponse {
 }
 
 /// Whether a POST came from a page of ours: judged by `Sec-Fetch-Site` and `Origin`, beside the form's own token.
+///
+/// Under our `Referrer-Policy: no-referrer` browsers send `Origin: null` even to ourselves, so `null` counts as ours
+/// where `Sec-Fetch-Site` says so, and only there; a POST with neither header comes from no browser page of ours.
 pub fn same_origin(request: &HttpRequest, public_url: &str) -> bool {
     let text = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .map(|value| value.to_str().unwrap_or("unreadable"))
-    };
-    let fetched = match text("sec-fetch-site") {
-        None | Some("same-origin" | "none") => true,
-        Some(_) => false,
+        let value = request.headers().get(name);
+        value.map(|value| value.to_str().unwrap_or("unreadable"))
     };
     let own = url::Url::parse(public_url)
         .map(|url| url.origin().ascii_serialization())
         .unwrap_or_default();
-    let from = text("origin").is_none_or(|origin| origin == own);
-    fetched && from
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some("same-origin"), None | Some("null")) => true,
+        (None | Some("same-origin"), Some(origin)) => origin == own,
+        (None, None) | (Some(_), _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn only_our_own_pages_may_post() {
+        let post = |site: Option<&str>, origin: Option<&str>| {
+            let mut request = TestRequest::post();
+            if let Some(site) = site {
+                request = request.insert_header(("Sec-Fetch-Site", site));
+            }
+            if let Some(origin) = origin {
+                request = request.insert_header(("Origin", origin));
+            }
+            same_origin(&request.to_http_request(), "https://id.example")
+        };
+        let ours = Some("https://id.example");
+        assert!(post(None, ours));
+        assert!(post(Some("same-origin"), ours));
+        assert!(post(Some("same-origin"), Some("null")));
+        assert!(post(Some("same-origin"), None));
+        for (site, origin) in [
+            (Some("cross-site"), ours),
+            (Some("same-site"), ours),
+            (Some("cross-site"), Some("https://evil.example")),
+            (Some("same-origin"), Some("https://evil.example")),
+            (None, Some("null")),
+            (None, Some("https://id.example.evil")),
+            (None, Some("http://id.example")),
+            (None, None),
+            (Some("none"), None),
+        ] {
+            assert!(!post(site, origin), "{site:?} {origin:?}");
+        }
+    }
 }

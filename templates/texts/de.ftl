@@ -183,3 +183,71 @@ different-user = Sie sind in dieser Sitzung bereits als anderer Benutzer „{ $u
 reset-not-allowed = Das Zurücksetzen des Passworts ist nicht erlaubt
 unexpected-error = Bei uns ist etwas schiefgegangen, geändert wurde nichts.
 try-later = Dieser Server ist ausgelastet oder erreicht seine Datenbank nicht, geändert wurde nichts. Versuchen Sie es in einer Minute noch einmal.
+
+## Mails
+
+mail-origin = Automatisch verschickt von { $realm } auf { $host }.
+mail-time = { $month ->
+    [1] { $day }. Januar { $year } um { $time } Uhr (UTC)
+    [2] { $day }. Februar { $year } um { $time } Uhr (UTC)
+    [3] { $day }. März { $year } um { $time } Uhr (UTC)
+    [4] { $day }. April { $year } um { $time } Uhr (UTC)
+    [5] { $day }. Mai { $year } um { $time } Uhr (UTC)
+    [6] { $day }. Juni { $year } um { $time } Uhr (UTC)
+    [7] { $day }. Juli { $year } um { $time } Uhr (UTC)
+    [8] { $day }. August { $year } um { $time } Uhr (UTC)
+    [9] { $day }. September { $year } um { $time } Uhr (UTC)
+    [10] { $day }. Oktober { $year } um { $time } Uhr (UTC)
+    [11] { $day }. November { $year } um { $time } Uhr (UTC)
+   *[12] { $day }. Dezember { $year } um { $time } Uhr (UTC)
+}
+mail-note = Eine Nachricht von denen, die { $realm } betreiben:
+mail-not-you = Wenn Sie das nicht waren, melden Sie sich sofort bei denen, die { $realm } betreiben.
+mail-not-expected = Wenn Sie das nicht erwartet haben, fragen Sie bei denen nach, die { $realm } betreiben.
+
+mail-verify-email-subject = Bestätigen Sie Ihre E-Mail-Adresse
+mail-verify-email-lead = Geben Sie diesen Code auf der Seite ein, die danach gefragt hat:
+mail-code-lifetime = { $minutes ->
+    [0] Der Code gilt noch weniger als eine Minute.
+    [one] Der Code gilt 1 Minute lang.
+   *[other] Der Code gilt { $minutes } Minuten lang.
+}
+mail-code-not-asked = Wenn Sie ihn nicht angefordert haben, beachten Sie diese Mail nicht; ohne den Code passiert nichts. Geben Sie ihn niemandem, wer auch fragt.
+
+mail-password-changed-subject = Ihr Passwort wurde geändert
+mail-password-changed-lead = Am { $when } wurde das Passwort Ihres Kontos geändert.
+mail-password-changed-ended = Das alte Passwort gilt nicht mehr, und wer damit angemeldet war, ist abgemeldet.
+
+mail-password-set-subject = Für Sie wurde ein neues Passwort gesetzt
+mail-password-set-lead = Am { $when } hat die Administration ein neues Passwort für Ihr Konto gesetzt.
+mail-password-set-next = Sie können es weiter verwenden und werden nicht gebeten, ein eigenes zu wählen.
+
+mail-temporary-password-subject = Für Sie wurde ein vorläufiges Passwort gesetzt
+mail-temporary-password-lead = Am { $when } hat die Administration ein vorläufiges Passwort für Ihr Konto gesetzt.
+mail-temporary-password-next = Bei der nächsten Anmeldung wählen Sie ein eigenes.
+mail-temporary-password-until = Das vorläufige Passwort gilt bis zum { $until }.
+
+mail-reset-required-subject = Ein neues Passwort ist nötig
+mail-reset-required-lead = Am { $when } hat die Administration verlangt, dass Sie ein neues Passwort setzen.
+mail-reset-required-next = Melden Sie sich an wie immer, dann werden Sie danach gefragt. Dafür muss niemand Ihr altes oder neues Passwort kennen.
+
+mail-action-waived-subject = Ein Schritt wurde Ihnen erlassen
+mail-action-waived-password = Am { $when } hat die Administration entschieden, dass Sie doch kein neues Passwort setzen müssen.
+mail-action-waived-email = Am { $when } hat die Administration entschieden, dass Sie Ihre E-Mail-Adresse doch nicht bestätigen müssen.
+mail-action-waived-profile = Am { $when } hat die Administration entschieden, dass Sie Ihr Profil doch nicht ergänzen müssen.
+mail-action-waived-terms = Am { $when } hat die Administration entschieden, dass Sie den Nutzungsbedingungen doch nicht zustimmen müssen.
+mail-action-waived-other = Am { $when } hat die Administration entschieden, dass Sie den Schritt „{ $action }“ doch nicht ausführen müssen.
+
+mail-window-extended-subject = Sie haben mehr Zeit für Ihr neues Passwort
+mail-window-extended-lead = { $minutes ->
+    [one] Seit dem { $when } haben Sie nach der Anmeldung 1 Minute Zeit, um ein neues Passwort zu setzen.
+   *[other] Seit dem { $when } haben Sie nach der Anmeldung { $minutes } Minuten Zeit, um ein neues Passwort zu setzen.
+}
+
+mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
+mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
+mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an dorthin und nicht mehr hierher.
+
+mail-test-subject = Die Mail-Einstellungen funktionieren
+mail-test-lead = Das ist eine Testnachricht. Die Administration hat am { $when } die Mail-Einstellungen ausprobiert.
+mail-test-next = Es ist nichts zu tun.

@@ -192,3 +192,71 @@ different-user = You are already authenticated as different user '{ $username }'
 reset-not-allowed = Reset Credential not allowed
 unexpected-error = Something went wrong on our side, and nothing was changed.
 try-later = This server is busy or cannot reach its database, and nothing was changed. Try again in a minute.
+
+## Mails
+
+mail-origin = Sent automatically by { $realm } at { $host }.
+mail-time = { $month ->
+    [1] { $day } January { $year } at { $time } UTC
+    [2] { $day } February { $year } at { $time } UTC
+    [3] { $day } March { $year } at { $time } UTC
+    [4] { $day } April { $year } at { $time } UTC
+    [5] { $day } May { $year } at { $time } UTC
+    [6] { $day } June { $year } at { $time } UTC
+    [7] { $day } July { $year } at { $time } UTC
+    [8] { $day } August { $year } at { $time } UTC
+    [9] { $day } September { $year } at { $time } UTC
+    [10] { $day } October { $year } at { $time } UTC
+    [11] { $day } November { $year } at { $time } UTC
+   *[12] { $day } December { $year } at { $time } UTC
+}
+mail-note = A message from the people who run { $realm }:
+mail-not-you = If this was not you, tell the people who run { $realm } at once.
+mail-not-expected = If you did not expect this, ask the people who run { $realm }.
+
+mail-verify-email-subject = Confirm your email address
+mail-verify-email-lead = Type this code on the page that asked for it:
+mail-code-lifetime = { $minutes ->
+    [0] The code is good for less than a minute.
+    [one] The code is good for 1 minute.
+   *[other] The code is good for { $minutes } minutes.
+}
+mail-code-not-asked = If you did not ask for it, ignore this mail; without the code nothing happens. Give it to nobody, whoever asks.
+
+mail-password-changed-subject = Your password was changed
+mail-password-changed-lead = The password of your account was changed on { $when }.
+mail-password-changed-ended = The old password no longer works, and whoever was signed in with it has been signed out.
+
+mail-password-set-subject = A new password was set for you
+mail-password-set-lead = An administrator set a new password for your account on { $when }.
+mail-password-set-next = You can go on using it; you will not be asked to choose your own.
+
+mail-temporary-password-subject = A temporary password was set for you
+mail-temporary-password-lead = An administrator set a temporary password for your account on { $when }.
+mail-temporary-password-next = At your next sign-in you choose your own.
+mail-temporary-password-until = The temporary password works until { $until }.
+
+mail-reset-required-subject = A new password is needed
+mail-reset-required-lead = On { $when } an administrator asked that you set a new password.
+mail-reset-required-next = Sign in as you always do, and you will be asked for it. Nobody needs to know your old or new password for this.
+
+mail-action-waived-subject = A step was lifted for you
+mail-action-waived-password = On { $when } an administrator decided that you need not set a new password after all.
+mail-action-waived-email = On { $when } an administrator decided that you need not confirm your email address after all.
+mail-action-waived-profile = On { $when } an administrator decided that you need not complete your profile after all.
+mail-action-waived-terms = On { $when } an administrator decided that you need not accept the terms and conditions after all.
+mail-action-waived-other = On { $when } an administrator decided that you need not complete the step “{ $action }” after all.
+
+mail-window-extended-subject = You have more time for your new password
+mail-window-extended-lead = { $minutes ->
+    [one] Since { $when } you have 1 minute after signing in to set a new password.
+   *[other] Since { $when } you have { $minutes } minutes after signing in to set a new password.
+}
+
+mail-email-changed-subject = Your email address was changed
+mail-email-changed-lead = On { $when } your account was given another email address.
+mail-email-changed-next = From now on mails about your account go there and no longer here.
+
+mail-test-subject = The mail settings work
+mail-test-lead = This is a test message. It was sent on { $when }, because an administrator tried the mail settings.
+mail-test-next = There is nothing to do.

@@ -8,11 +8,26 @@
 )]
 
 mod architecture;
+mod gate;
 mod operations;
+mod store;
+mod tour;
+/// The words that tests are written in. Not each of them is in use at all times.
+#[allow(dead_code)]
 mod support {
+    pub mod answer;
+    pub mod app;
+    pub mod arrival;
+    pub mod browser;
     pub mod chromium;
+    pub mod database;
     pub mod html;
+    pub mod mailbox;
+    pub mod oracle;
     pub mod own_tests;
     pub mod peers;
+    pub mod people;
+    pub mod rp;
+    pub mod seed;
     pub mod services;
 }

@@ -1,3 +1,4 @@
+DROP TABLE mail_pauses;
 DROP TABLE outbox;
 DROP TABLE events;
 DROP TABLE throttles;

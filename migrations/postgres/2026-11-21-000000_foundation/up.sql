@@ -338,6 +338,7 @@ CREATE TABLE outbox (
   recipient TEXT NOT NULL,
   template TEXT NOT NULL,
   locale TEXT NOT NULL,
+  bulk BOOLEAN NOT NULL,
   content_sealed BYTEA NOT NULL,
   state TEXT NOT NULL,
   attempts BIGINT NOT NULL,
@@ -346,8 +347,17 @@ CREATE TABLE outbox (
   lease_token TEXT,
   last_error TEXT,
   created_at BIGINT NOT NULL,
-  expires_at BIGINT NOT NULL
+  expires_at BIGINT NOT NULL,
+  settled_at BIGINT
 );
-CREATE INDEX outbox_due ON outbox(state, not_before);
+CREATE INDEX outbox_due ON outbox(state, realm_id, bulk, not_before);
 CREATE INDEX outbox_user ON outbox(user_id);
 CREATE INDEX outbox_realm ON outbox(realm_id);
+
+CREATE TABLE mail_pauses (
+  realm_id TEXT NOT NULL PRIMARY KEY REFERENCES realms(id) ON DELETE CASCADE,
+  kind TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  since BIGINT NOT NULL,
+  probe_at BIGINT NOT NULL
+);

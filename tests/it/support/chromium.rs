@@ -150,7 +150,7 @@ impl Chromium {
     }
 
     /// Clicks on a control, given by its `name` or, with any of `.#[:> `, by a CSS selector. A
-    /// page that this leads to is loaded when the next command runs.
+    /// page that this leads to is loaded when this returns.
     pub async fn press(&self, control: &str) {
         let selector = if control.contains(['.', '#', '[', ':', '>', ' ']) {
             control.to_owned()
@@ -159,9 +159,27 @@ impl Chromium {
         };
         let element = self.find(&selector).await;
         element
+            .clone()
             .click()
             .await
             .unwrap_or_else(|error| panic!("press {control}: {error}"));
+        // A click returns before the page that it leads to is there: wait until the control is of a page gone by.
+        for _ in 0..60 {
+            if element.tag_name().await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for _ in 0..200 {
+            let state = self
+                .client
+                .execute("return document.readyState", Vec::new())
+                .await;
+            if state.is_ok_and(|state| state == "complete") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Presses keys where the focus is; `\u{E004}` is Tab and `\u{E007}` Enter, as in WebDriver.

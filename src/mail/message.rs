@@ -1,0 +1,140 @@
+//! What a mail is about, before it has words.
+//!
+//! A [`Message`] names its purpose with the data the purpose needs; the words are found when it is sent, in the
+//! language it carries. [`Content`], the part that may hold a secret, lies sealed in the outbox.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{RealmId, Timestamp, UserId};
+use crate::web::texts::Locale;
+
+/// Why a mail is sent, with the data of that purpose. It has no `Debug`: a code is as good as a password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "purpose", rename_all = "kebab-case")]
+pub enum Purpose {
+    /// The code that proves an address. Its lifetime is the message's, told as the minutes left when it is sent.
+    VerifyEmailCode {
+        /// The code as people type it.
+        code: String,
+    },
+    /// The person chose a new password.
+    PasswordChanged {
+        /// When.
+        when: Timestamp,
+    },
+    /// An administrator set a password that need not be changed.
+    PasswordSet {
+        /// When.
+        when: Timestamp,
+    },
+    /// An administrator set a password that works until a new one is chosen.
+    TemporaryPasswordSet {
+        /// When.
+        when: Timestamp,
+        /// Until when it can be used at all; `None` is for ever.
+        works_until: Option<Timestamp>,
+    },
+    /// An administrator demands a new password.
+    PasswordResetRequired {
+        /// When.
+        when: Timestamp,
+    },
+    /// An administrator lifted a required action.
+    ActionWaived {
+        /// The action's name, such as `UPDATE_PASSWORD`.
+        action: String,
+        /// When.
+        when: Timestamp,
+    },
+    /// An administrator gave more time for setting a password.
+    WindowExtended {
+        /// How many minutes there are now after each sign-in.
+        minutes: i64,
+        /// When.
+        when: Timestamp,
+    },
+    /// The account has another address now; for the former one.
+    EmailChanged {
+        /// When.
+        when: Timestamp,
+    },
+    /// An administrator tries the mail settings.
+    Test,
+}
+
+impl Purpose {
+    /// The purpose's name: the outbox's `template`, and what may be logged.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::VerifyEmailCode { .. } => "verify-email-code",
+            Self::PasswordChanged { .. } => "password-changed",
+            Self::PasswordSet { .. } => "password-set",
+            Self::TemporaryPasswordSet { .. } => "temporary-password-set",
+            Self::PasswordResetRequired { .. } => "password-reset-required",
+            Self::ActionWaived { .. } => "action-waived",
+            Self::WindowExtended { .. } => "window-extended",
+            Self::EmailChanged { .. } => "email-changed",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// The longest words of an administrator that a mail carries, in bytes.
+pub const LONGEST_NOTE: usize = 10 * 1024;
+
+/// The part of a message that is sealed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// What it is about.
+    #[serde(flatten)]
+    pub purpose: Purpose,
+    /// Words of an administrator, shown as plain text and as somebody's words; cut at [`LONGEST_NOTE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// How long a notice is worth sending, in seconds: three days.
+pub const NOTICE_LIFESPAN: i64 = 3 * 24 * 3600;
+
+/// One mail to one address.
+#[derive(Clone)]
+pub struct Message {
+    /// The realm that sends it.
+    pub realm_id: RealmId,
+    /// Whom it is for, where that is a user: deleting the user deletes the mail.
+    pub user_id: Option<UserId>,
+    /// One stored address, to whose very bytes the mail goes; never one that was typed (threat V052).
+    pub recipient: String,
+    /// What it says.
+    pub content: Content,
+    /// In which language.
+    pub locale: Locale,
+    /// Whether it is one of many: those let single mails pass.
+    pub bulk: bool,
+    /// Nothing is sent from this time on.
+    pub expires_at: Timestamp,
+}
+
+impl Message {
+    /// A notice to one address of a user, worth sending for [`NOTICE_LIFESPAN`] seconds.
+    pub fn notice(
+        (realm_id, user_id): (&RealmId, &UserId),
+        recipient: &str,
+        purpose: Purpose,
+        locale: Locale,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            realm_id: realm_id.clone(),
+            user_id: Some(user_id.clone()),
+            recipient: recipient.to_owned(),
+            content: Content {
+                purpose,
+                note: None,
+            },
+            locale,
+            bulk: false,
+            expires_at: now.plus_seconds(NOTICE_LIFESPAN),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Mail: an outbox in SQL, a sender on every node, templates in every language.
+//!
+//! Whoever has something to say calls [`queue`] inside the transaction in which it becomes true, so that neither
+//! exists without the other, and [`Mailer::wake`] once that has committed. The sender of any node then hands it to
+//! the realm's mail server. A mail has one recipient, a stored address.
+//!
+//! Invariant: no mail is sent twice unless a person said so, whatever dies when ([`outbox`]). Addresses and words of
+//! mails are never logged: logs name a mail by its id and purpose.
+
+mod address;
+mod message;
+pub mod outbox;
+pub mod pause;
+mod render;
+mod retry;
+mod sender;
+mod smtp;
+pub mod transport;
+pub mod verify_code;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use message::{Content, LONGEST_NOTE, Message, NOTICE_LIFESPAN, Purpose};
+pub use outbox::{OutboxId, Tools, queue};
+pub use render::{RenderError, Words};
+pub use sender::Running;
+pub use smtp::{CONNECTIONS, Failure};
+pub use transport::{DefaultTransport, Login, Security, Server};
+
+use crate::config;
+use crate::kernel::Entropy;
+use crate::kernel::seal::Keyring;
+use crate::realm::Realm;
+use crate::store::Store;
+use crate::web::texts::{Locale, Texts};
+use render::{Draft, Renderer};
+use smtp::{Patience, Pool};
+use transport::{Defaults, Route};
+
+/// How long things may take. The defaults are those of reliability H015 and R-05; tests have less patience.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Seconds that a node may hold a mail before it begins to send it.
+    pub lease: i64,
+    /// How long a server may take to connect, and to answer a command.
+    pub command: Duration,
+    /// How long a server may take to say what became of the content.
+    pub content: Duration,
+    /// How often the outbox is looked at without being woken.
+    pub poll: Duration,
+    /// Seconds between two tries at a server that cannot be used.
+    pub probe: i64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            lease: 60,
+            command: Duration::from_secs(30),
+            content: Duration::from_secs(120),
+            poll: Duration::from_secs(1),
+            probe: 60,
+        }
+    }
+}
+
+/// How mail leaves this installation.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// The server and sender of realms without an `smtpServer`.
+    pub default: Option<DefaultTransport>,
+    /// Whether the operator allows mail in the clear to other machines.
+    pub insecure_plain: bool,
+    /// A PEM file of certificates to trust beside the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// How long things may take.
+    pub timing: Timing,
+}
+
+impl From<&config::Mail> for Options {
+    fn from(mail: &config::Mail) -> Self {
+        let default = mail.smtp.as_ref().zip(mail.from.as_ref());
+        Self {
+            default: default.map(|(smtp, from)| DefaultTransport {
+                server: Server {
+                    host: smtp.host.clone(),
+                    port: smtp.port,
+                    security: match smtp.tls {
+                        config::SmtpTls::Implicit => Security::Implicit,
+                        config::SmtpTls::StartTls => Security::StartTls,
+                        config::SmtpTls::None => Security::None,
+                    },
+                    login: smtp.credentials.as_ref().map(|login| Login {
+                        user: login.username.clone(),
+                        password: login.password.expose().to_owned(),
+                    }),
+                },
+                from: from.clone(),
+            }),
+            insecure_plain: mail.insecure_plain_smtp,
+            tls_ca: None,
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// The mail of this node. Clones share it.
+#[derive(Clone)]
+pub struct Mailer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    keyring: Arc<Keyring>,
+    entropy: Entropy,
+    renderer: Renderer,
+    host: String,
+    options: Options,
+    pools: Mutex<HashMap<Server, Arc<Pool>>>,
+    wake: Notify,
+}
+
+impl Mailer {
+    /// The mail of this node; nothing is sent before [`Mailer::spawn`]. `public_url` gives the host that mails name.
+    ///
+    /// # Errors
+    /// Never in a binary whose tests have passed: the templates are compiled in.
+    pub fn new(
+        store: Store,
+        (keyring, entropy): (Arc<Keyring>, Entropy),
+        texts: Arc<Texts>,
+        public_url: &url::Url,
+        options: Options,
+    ) -> Result<Self, RenderError> {
+        let host = match public_url.host() {
+            Some(url::Host::Ipv6(ip)) => ip.to_string(),
+            Some(host) => host.to_string(),
+            None => "localhost".to_owned(),
+        };
+        let inner = Inner {
+            renderer: Renderer::new(texts, &host)?,
+            store,
+            keyring,
+            entropy,
+            host,
+            options,
+            pools: Mutex::new(HashMap::new()),
+            wake: Notify::new(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// What [`queue`] and [`verify_code::issue`] need.
+    pub fn tools(&self) -> Tools<'_> {
+        Tools {
+            keyring: &self.inner.keyring,
+            entropy: &self.inner.entropy,
+        }
+    }
+
+    /// Sends what has just been queued at once instead of within a second: to be called after the commit.
+    pub fn wake(&self) {
+        self.inner.wake.notify_one();
+    }
+
+    /// Starts sending; to be called on the runtime.
+    #[must_use]
+    pub fn spawn(&self) -> Running {
+        Running::start(self.clone())
+    }
+
+    /// Whether the realm has a mail server at all, usable or not.
+    pub fn is_configured(&self, realm: &Realm) -> bool {
+        transport::is_configured(realm, self.inner.options.default.as_ref())
+    }
+
+    /// Connects to the realm's mail server, logs in and leaves: for `doctor` and whoever tries settings.
+    ///
+    /// # Errors
+    /// What is wrong, as [`Failure::Server`].
+    pub async fn probe(&self, realm: &Realm) -> Result<(), Failure> {
+        let route = self
+            .inner
+            .route(realm)
+            .map_err(|no| Failure::Server(no.trouble, no.reason))?;
+        self.inner.pool(&route.server).probe().await
+    }
+
+    /// The words of a mail, for a preview.
+    ///
+    /// # Errors
+    /// The realm's settings name no sender, or a template and its data disagree.
+    pub fn preview(
+        &self,
+        realm: &Realm,
+        content: &Content,
+        locale: Locale,
+        lifespan: i64,
+    ) -> Result<Words, PreviewError> {
+        let now = self.inner.store.clock().now();
+        let route = self.inner.route(realm)?;
+        Ok(self.inner.renderer.words(&Draft {
+            id: &OutboxId::new("preview"),
+            realm: realm.display_name(),
+            sender: &route.sender,
+            recipient: "",
+            content,
+            locale,
+            expires_at: now.plus_seconds(lifespan),
+            now,
+        })?)
+    }
+
+    /// The `Message-ID` of a mail, by which delivery reports name it.
+    pub fn message_id(&self, id: &OutboxId) -> String {
+        self.inner.renderer.message_id(id)
+    }
+}
+
+/// Why there is no preview.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// The realm's mail cannot leave.
+    #[error(transparent)]
+    NoRoute(#[from] transport::NoRoute),
+    /// The mail cannot be made.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+}
+
+impl Inner {
+    fn route(&self, realm: &Realm) -> Result<Route, transport::NoRoute> {
+        let defaults = Defaults {
+            transport: self.options.default.as_ref(),
+            insecure_plain: self.options.insecure_plain,
+        };
+        transport::route(realm, &self.keyring, defaults)
+    }
+
+    /// The connections to a server. Those of settings that nobody uses any more are closed.
+    fn pool(&self, server: &Server) -> Arc<Pool> {
+        let mut pools = self.pools.lock();
+        pools.retain(|known, pool| {
+            known == server || Arc::strong_count(pool) > 1 || !pool.is_idle()
+        });
+        let pool = pools.entry(server.clone()).or_insert_with(|| {
+            let patience = Patience {
+                command: self.options.timing.command,
+                content: self.options.timing.content,
+            };
+            let extra = self.options.tls_ca.clone();
+            Arc::new(Pool::new(server.clone(), &self.host, extra, patience))
+        });
+        Arc::clone(pool)
+    }
+}

@@ -1,0 +1,399 @@
+//! A mail in words: subject, text, HTML, and the bytes that go over the wire.
+//!
+//! Invariants: names and notes are text, never markup, headers or links (threats V054, V055); both parts go out in
+//! base64, so no bare CR or LF and no lone dot can be on the wire, whatever anybody has written (V056); nothing is
+//! fetched from anywhere when the mail is read (H033).
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use chrono::Datelike as _;
+use lettre::Address;
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
+};
+use lettre::message::{Message as Mime, MultiPart, MultiPartKind, SinglePart};
+use serde::Serialize;
+use tera::{Context, Tera};
+
+use super::address;
+use super::message::{Content, LONGEST_NOTE, Purpose};
+use super::outbox::OutboxId;
+use super::transport::Sender;
+use crate::kernel::Timestamp;
+use crate::web::texts::{Locale, Text, Texts};
+
+/// The templates. Those that end in `.html` escape every value, the others none.
+const TEMPLATES: [(&str, &str); 6] = [
+    ("base.html", include_str!("../../templates/mail/base.html")),
+    ("base.txt", include_str!("../../templates/mail/base.txt")),
+    ("code.html", include_str!("../../templates/mail/code.html")),
+    ("code.txt", include_str!("../../templates/mail/code.txt")),
+    (
+        "notice.html",
+        include_str!("../../templates/mail/notice.html"),
+    ),
+    (
+        "notice.txt",
+        include_str!("../../templates/mail/notice.txt"),
+    ),
+];
+
+/// Everything one mail is made of.
+pub struct Draft<'a> {
+    /// Its id in the outbox.
+    pub id: &'a OutboxId,
+    /// The name of the realm that people see.
+    pub realm: &'a str,
+    /// Who it comes from.
+    pub sender: &'a Sender,
+    /// The stored address it goes to.
+    pub recipient: &'a str,
+    /// What it says.
+    pub content: &'a Content,
+    /// In which language.
+    pub locale: Locale,
+    /// When what it says stops being true.
+    pub expires_at: Timestamp,
+    /// Now: the `Date`, and the start of any lifetime it tells.
+    pub now: Timestamp,
+}
+
+/// A mail ready to be handed over. Without `Debug`.
+pub struct Rendered {
+    /// The sender in the envelope.
+    pub from: Address,
+    /// The one recipient.
+    pub to: Address,
+    /// Headers and body as they go over the wire, before dot-stuffing.
+    pub bytes: Vec<u8>,
+}
+
+/// The words of a mail, for a preview.
+pub struct Words {
+    /// The subject.
+    pub subject: String,
+    /// The part of plain text.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+}
+
+/// Why a mail cannot be made: a sentence for administrators, without the address.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The stored address is not one plain address.
+    #[error("the stored address is not one that mail can be sent to")]
+    Recipient,
+    /// A template and its data disagree.
+    #[error("the mail's template cannot be rendered")]
+    Template(#[from] tera::Error),
+    /// A header is missing.
+    #[error("the mail cannot be put together: {0}")]
+    Mime(#[from] lettre::error::Error),
+}
+
+/// All templates. Made once at start.
+pub struct Renderer {
+    tera: Tera,
+    texts: Arc<Texts>,
+    host: String,
+}
+
+/// What the templates get. Every text is in its language and harmless as plain text.
+#[derive(Serialize)]
+struct View {
+    lang: &'static str,
+    dir: &'static str,
+    realm: String,
+    title: String,
+    /// What happened, or what to do.
+    lead: String,
+    /// A code to type.
+    code: Option<String>,
+    /// What follows from it, one sentence or two each.
+    points: Vec<String>,
+    note: Option<Note>,
+    /// Who sends this, and from where.
+    origin: String,
+}
+
+#[derive(Serialize)]
+struct Note {
+    title: String,
+    lines: Vec<String>,
+}
+
+/// A purpose, put into keys.
+struct Outline {
+    template: &'static str,
+    subject: &'static str,
+    lead: Text,
+    points: Vec<Text>,
+    code: Option<String>,
+}
+
+impl Renderer {
+    /// Parses the templates. `host` is the host of the public URL.
+    ///
+    /// # Errors
+    /// Never in a binary whose tests have passed: the templates are compiled in.
+    pub fn new(texts: Arc<Texts>, host: &str) -> Result<Self, RenderError> {
+        let mut tera = Tera::default();
+        tera.autoescape_on(vec![".html"]);
+        tera.add_raw_templates(TEMPLATES)?;
+        Ok(Self {
+            tera,
+            texts,
+            host: host.to_owned(),
+        })
+    }
+
+    /// The mail's words.
+    ///
+    /// # Errors
+    /// A template and its data disagree.
+    pub fn words(&self, draft: &Draft<'_>) -> Result<Words, RenderError> {
+        let realm = address::name(draft.realm);
+        let outline = self.outline(draft);
+        let say = |text: Text| {
+            let text = text.with("realm", realm.as_str());
+            self.texts.say(draft.locale, &text)
+        };
+        let note = draft.content.note.as_deref().map(|note| Note {
+            title: say(Text::key("mail-note")),
+            lines: address::lines(note, LONGEST_NOTE),
+        });
+        let view = View {
+            lang: draft.locale.tag(),
+            dir: draft.locale.direction(),
+            title: say(Text::key(outline.subject)),
+            lead: say(outline.lead),
+            code: outline.code,
+            points: outline.points.into_iter().map(say).collect(),
+            note,
+            origin: say(Text::key("mail-origin").with("host", self.host.as_str())),
+            realm: realm.clone(),
+        };
+        let context = Context::from_serialize(&view)?;
+        let part = |kind: &str| {
+            self.tera
+                .render(&format!("{}.{kind}", outline.template), &context)
+        };
+        Ok(Words {
+            text: part("txt")?,
+            html: part("html")?,
+            subject: format!("{realm}: {}", view.title),
+        })
+    }
+
+    /// The mail as it goes over the wire.
+    ///
+    /// # Errors
+    /// The address is none, or a template and its data disagree.
+    pub fn mail(&self, draft: &Draft<'_>) -> Result<Rendered, RenderError> {
+        let to = address::parse(draft.recipient).ok_or(RenderError::Recipient)?;
+        let words = self.words(draft)?;
+        let parts = MultiPart::builder()
+            .kind(MultiPartKind::Alternative)
+            .boundary(format!("=_{}", draft.id))
+            .singlepart(part(ContentType::TEXT_PLAIN, words.text))
+            .singlepart(part(ContentType::TEXT_HTML, words.html));
+        let mut mime = Mime::builder()
+            .from(draft.sender.from.clone())
+            .to(to.clone().into())
+            .subject(words.subject)
+            .date(system_time(draft.now))
+            .message_id(Some(self.message_id(draft.id)))
+            .header(AutoSubmitted)
+            .header(ContentLanguage(draft.locale.tag()));
+        if let Some(reply_to) = &draft.sender.reply_to {
+            mime = mime.reply_to(reply_to.clone());
+        }
+        Ok(Rendered {
+            from: draft.sender.envelope_from.clone(),
+            bytes: mime.multipart(parts)?.formatted(),
+            to,
+        })
+    }
+
+    /// The `Message-ID` of a mail: the same whenever and wherever it is sent.
+    pub fn message_id(&self, id: &OutboxId) -> String {
+        format!("<{id}@{}>", self.host)
+    }
+
+    /// A time in words, in UTC, which is the same time for every reader.
+    fn time(&self, locale: Locale, at: Timestamp) -> String {
+        let Some(at) = chrono::DateTime::from_timestamp_micros(at.micros()) else {
+            return String::new();
+        };
+        let text = Text::key("mail-time")
+            .with("day", at.day())
+            .with("month", at.month())
+            .with("year", at.format("%Y").to_string())
+            .with("time", at.format("%H:%M").to_string());
+        self.texts.say(locale, &text)
+    }
+
+    fn outline(&self, draft: &Draft<'_>) -> Outline {
+        let when = |at: Timestamp| self.time(draft.locale, at);
+        let notice =
+            |subject, lead: &'static str, at: Timestamp, points: &[&'static str]| Outline {
+                template: "notice",
+                subject,
+                lead: Text::key(lead).with("when", when(at)),
+                points: points.iter().map(|key| Text::key(key)).collect(),
+                code: None,
+            };
+        match &draft.content.purpose {
+            Purpose::VerifyEmailCode { code } => {
+                // To the nearest minute: a mail sent at once says ten, not nine.
+                let left = draft.expires_at.seconds_since(draft.now).max(0);
+                let minutes = left.saturating_add(30) / 60;
+                Outline {
+                    template: "code",
+                    subject: "mail-verify-email-subject",
+                    lead: Text::key("mail-verify-email-lead"),
+                    points: vec![
+                        Text::key("mail-code-lifetime").with("minutes", minutes),
+                        Text::key("mail-code-not-asked"),
+                    ],
+                    code: Some(code.clone()),
+                }
+            }
+            Purpose::PasswordChanged { when: at } => notice(
+                "mail-password-changed-subject",
+                "mail-password-changed-lead",
+                *at,
+                &["mail-password-changed-ended", "mail-not-you"],
+            ),
+            Purpose::PasswordSet { when: at } => notice(
+                "mail-password-set-subject",
+                "mail-password-set-lead",
+                *at,
+                &["mail-password-set-next", "mail-not-expected"],
+            ),
+            Purpose::TemporaryPasswordSet {
+                when: at,
+                works_until,
+            } => {
+                let mut outline = notice(
+                    "mail-temporary-password-subject",
+                    "mail-temporary-password-lead",
+                    *at,
+                    &["mail-temporary-password-next"],
+                );
+                if let Some(until) = works_until {
+                    let until =
+                        Text::key("mail-temporary-password-until").with("until", when(*until));
+                    outline.points.push(until);
+                }
+                outline.points.push(Text::key("mail-not-expected"));
+                outline
+            }
+            Purpose::PasswordResetRequired { when: at } => notice(
+                "mail-reset-required-subject",
+                "mail-reset-required-lead",
+                *at,
+                &["mail-reset-required-next", "mail-not-expected"],
+            ),
+            Purpose::ActionWaived { action, when: at } => {
+                let mut outline = notice(
+                    "mail-action-waived-subject",
+                    action_lead(action),
+                    *at,
+                    &["mail-not-expected"],
+                );
+                outline.lead = outline.lead.with("action", address::name(action));
+                outline
+            }
+            Purpose::WindowExtended { minutes, when: at } => {
+                let mut outline = notice(
+                    "mail-window-extended-subject",
+                    "mail-window-extended-lead",
+                    *at,
+                    &["mail-not-expected"],
+                );
+                outline.lead = outline.lead.with("minutes", *minutes);
+                outline
+            }
+            Purpose::EmailChanged { when: at } => notice(
+                "mail-email-changed-subject",
+                "mail-email-changed-lead",
+                *at,
+                &["mail-email-changed-next", "mail-not-you"],
+            ),
+            Purpose::Test => notice(
+                "mail-test-subject",
+                "mail-test-lead",
+                draft.now,
+                &["mail-test-next"],
+            ),
+        }
+    }
+}
+
+fn part(kind: ContentType, words: String) -> SinglePart {
+    SinglePart::builder()
+        .header(kind)
+        .header(ContentTransferEncoding::Base64)
+        .body(words)
+}
+
+fn system_time(at: Timestamp) -> SystemTime {
+    let micros = u64::try_from(at.micros()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+fn action_lead(action: &str) -> &'static str {
+    match action {
+        "UPDATE_PASSWORD" => "mail-action-waived-password",
+        "VERIFY_EMAIL" => "mail-action-waived-email",
+        "UPDATE_PROFILE" => "mail-action-waived-profile",
+        "TERMS_AND_CONDITIONS" => "mail-action-waived-terms",
+        _ => "mail-action-waived-other",
+    }
+}
+
+/// `Auto-Submitted: auto-generated` (RFC 3834 section 5): nobody's absence note answers it.
+#[derive(Clone)]
+struct AutoSubmitted;
+
+/// `Content-Language` (RFC 3282).
+#[derive(Clone)]
+struct ContentLanguage(&'static str);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(text: &str) -> Result<Self, BoxError> {
+        match text {
+            "auto-generated" => Ok(Self),
+            other => Err(other.into()),
+        }
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+impl Header for ContentLanguage {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Content-Language")
+    }
+
+    fn parse(text: &str) -> Result<Self, BoxError> {
+        Locale::from_tag(text)
+            .map(|locale| Self(locale.tag()))
+            .ok_or_else(|| text.into())
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), self.0.to_owned())
+    }
+}

@@ -1,0 +1,170 @@
+//! The five minutes: counted from the moment the old password was verified, by the transaction's clock.
+
+use std::time::Duration;
+
+use super::{NEW, at_the_gate};
+use crate::support::app::{TestApp, User};
+use crate::support::database::{on_both, on_postgres};
+
+/// Moves time to so many seconds after the person's newest proof.
+async fn advance_to(app: &TestApp, user: &User, seconds: i64) {
+    let proved: i64 = app.count(&format!(
+        "SELECT max(proved_at) AS value FROM flows WHERE user_id = '{}'",
+        user.id
+    ));
+    let now = app.tx(|tx| tx.now()).await.micros();
+    let by = proved + seconds * 1_000_000 - now;
+    app.advance(Duration::from_micros(
+        by.try_into().expect("a time to come"),
+    ));
+}
+
+on_both!(a_new_password_is_taken_at_four_minutes_fifty_nine);
+/// V019, P2.
+async fn a_new_password_is_taken_at_four_minutes_fifty_nine(app: TestApp) {
+    let alice = app.user("alice").force_password_reset().await;
+    let mut browser = at_the_gate(&app, &alice).await;
+    advance_to(&app, &alice, 299).await;
+    browser
+        .set_new_password(NEW)
+        .await
+        .assert_redirect_to(&app.rp)
+        .exchange()
+        .await
+        .assert_tokens();
+}
+
+on_both!(a_new_password_is_refused_at_five_minutes_and_one_second);
+/// V019, P2: nothing changes, the page says so, and the old password leads to the gate again.
+async fn a_new_password_is_refused_at_five_minutes_and_one_second(app: TestApp) {
+    let alice = app.user("alice").force_password_reset().await;
+    let before = app.password_hash(&alice).await;
+    let mut browser = at_the_gate(&app, &alice).await;
+    advance_to(&app, &alice, 301).await;
+    browser.set_new_password(NEW).await.assert_page("login");
+    assert_eq!(app.password_hash(&alice).await, before);
+    assert_eq!(app.waiting(&alice).await, ["UPDATE_PASSWORD"]);
+    let told = browser.page().text.to_lowercase();
+    assert!(
+        told.contains("ran out") && told.contains("nothing was changed"),
+        "the page says what happened: {told}"
+    );
+    browser.sign_in(&alice).await.assert_page("update-password");
+    app.assert_no_tokens_for(&alice).await;
+    browser
+        .set_new_password("yet another passphrase")
+        .await
+        .assert_redirect_to(&app.rp);
+}
+
+on_both!(reloading_the_page_never_extends_the_window);
+/// V019.
+async fn reloading_the_page_never_extends_the_window(app: TestApp) {
+    let alice = app.user("alice").force_password_reset().await;
+    let before = app.password_hash(&alice).await;
+    let mut browser = at_the_gate(&app, &alice).await;
+    for minute in 1..=4 {
+        advance_to(&app, &alice, minute * 60).await;
+        browser.reload().await.assert_page("update-password");
+        browser.set_new_password("short").await;
+        browser.assert_page("update-password");
+    }
+    advance_to(&app, &alice, 301).await;
+    browser.set_new_password(NEW).await.assert_page("login");
+    assert_eq!(app.password_hash(&alice).await, before);
+}
+
+on_both!(another_tab_never_extends_the_first_ones_window);
+/// V019: each flow has the deadline of its own proof.
+async fn another_tab_never_extends_the_first_ones_window(app: TestApp) {
+    let alice = app.user("alice").force_password_reset().await;
+    let before = app.password_hash(&alice).await;
+    let mut first = at_the_gate(&app, &alice).await;
+    advance_to(&app, &alice, 120).await;
+    let mut second = first.tab();
+    second
+        .authorize(&app.foreign)
+        .await
+        .assert_page("login")
+        .sign_in(&alice)
+        .await
+        .assert_page("update-password");
+    app.advance(Duration::from_secs(181));
+    first.reload().await.assert_page("login");
+    assert_eq!(app.password_hash(&alice).await, before);
+    second
+        .set_new_password(NEW)
+        .await
+        .assert_redirect_to(&app.foreign);
+}
+
+on_both!(the_realm_says_how_long_the_window_is);
+/// `accessCodeLifespanUserAction`.
+async fn the_realm_says_how_long_the_window_is(app: TestApp) {
+    app.change_realm(|realm| realm.settings.access_code_lifespan_user_action = 60)
+        .await;
+    let alice = app.user("alice").force_password_reset().await;
+    let mut browser = at_the_gate(&app, &alice).await;
+    advance_to(&app, &alice, 61).await;
+    browser.set_new_password(NEW).await.assert_page("login");
+}
+
+on_both!(a_temporary_password_that_died_is_not_revived_by_a_longer_lifespan);
+/// V188.
+async fn a_temporary_password_that_died_is_not_revived_by_a_longer_lifespan(app: TestApp) {
+    let theo = app.user("theo").temporary_password("hand-me-over-1").await;
+    app.advance(Duration::from_secs(14 * 24 * 3600 + 1));
+    app.change_realm(|realm| {
+        realm
+            .settings
+            .attributes
+            .insert("temporaryPasswordLifespan".into(), "31536000".into());
+    })
+    .await;
+    let mut browser = app.browser();
+    browser
+        .authorize(&app.rp)
+        .await
+        .sign_in(&theo)
+        .await
+        .assert_page("login");
+    app.assert_no_tokens_for(&theo).await;
+}
+
+on_postgres!(a_submit_that_waited_on_a_lock_across_the_end_is_refused);
+/// V189: the clock is read after the lock was had, at both places where a submit can wait.
+async fn a_submit_that_waited_on_a_lock_across_the_end_is_refused(app: TestApp) {
+    for (name, lock) in [("alice", "FOR UPDATE"), ("bea", "FOR SHARE")] {
+        let user = app.user(name).force_password_reset().await;
+        let before = app.password_hash(&user).await;
+        let mut browser = at_the_gate(&app, &user).await;
+        advance_to(&app, &user, 297).await;
+        let holder = app.database().connect().await;
+        holder
+            .batch_execute(&format!(
+                "BEGIN; SELECT id FROM users WHERE id = '{}' {lock}",
+                user.id
+            ))
+            .await
+            .expect("the lock");
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let waiting = app.count(
+                "SELECT count(*) AS value FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            );
+            assert!(waiting > 0, "the submit waits on {lock}");
+            app.advance(Duration::from_secs(5));
+            holder.batch_execute("COMMIT").await.expect("the end");
+        };
+        tokio::join!(
+            async {
+                browser.set_new_password(NEW).await;
+            },
+            release
+        );
+        browser.assert_page("login");
+        assert_eq!(app.password_hash(&user).await, before, "{lock}");
+        app.assert_no_tokens_for(&user).await;
+    }
+}
