@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The database could not be reached.
     #[error("the database cannot be reached: {0}")]
     Connect(String),
+    /// Another process has what only one can have.
+    #[error("{0}")]
+    Locked(String),
     /// Every connection was taken for too long.
     #[error("the database is busy")]
     Busy,

@@ -193,7 +193,10 @@ impl Store {
 
     fn migrate(&self) -> Result<(), StoreError> {
         match &self.inner.backend {
-            Backend::Sqlite(sqlite) => sqlite.exclusive(migrations::sqlite),
+            Backend::Sqlite(sqlite) => {
+                let _alone = serving::migrating(sqlite.path())?;
+                sqlite.exclusive(migrations::sqlite)
+            }
             Backend::Postgres(postgres) => postgres.exclusive(migrations::postgres),
         }
     }

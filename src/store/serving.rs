@@ -1,11 +1,11 @@
-//! One server on one SQLite file (reliability R-29): an advisory lock on a file beside the database.
+//! One server on one SQLite file (reliability R-29), and one migration at a time: advisory locks on files beside it.
 //!
 //! SQLite itself would let two servers share the file, each with caches of its own that the other does not know of.
 //! Other commands share the file and do not ask for this lock. The operating system gives it back when the process
 //! ends, however it ends, so there is nothing to clean up.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Location, StoreError};
 
@@ -31,34 +31,53 @@ impl Serving {
     }
 }
 
+/// Waits until nobody else migrates this file. SQLite serialises the statements of two migrations and not the
+/// migrations, so that both would begin with the same one.
+pub(super) fn migrating(database: &Path) -> Result<File, StoreError> {
+    let (path, file) = beside(database, "migrating")?;
+    file.lock().map_err(|cause| unlockable(&path, cause))?;
+    Ok(file)
+}
+
 fn lock(database: &Path) -> Result<File, StoreError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut name = database.as_os_str().to_owned();
-    name.push(".serving");
-    let path = Path::new(&name);
-    let failed = |cause: &dyn std::fmt::Display| {
-        StoreError::Connect(format!("{} cannot be locked: {cause}", path.display()))
-    };
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder).map_err(|cause| failed(&cause))?;
-    }
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|cause| failed(&cause))?;
+    let (path, file) = beside(database, "serving")?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Connect(format!(
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(format!(
             "another vestibule serves {}: stop it first. Several servers at once need PostgreSQL",
             database.display()
         ))),
-        Err(TryLockError::Error(cause)) => Err(failed(&cause)),
+        Err(TryLockError::Error(cause)) => Err(unlockable(&path, cause)),
     }
+}
+
+/// The file that is locked: the database's own would disturb SQLite's locks.
+fn beside(database: &Path, suffix: &str) -> Result<(PathBuf, File), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut name = database.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    let path = PathBuf::from(name);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let opened = folder
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path)
+        });
+    match opened {
+        Ok(file) => Ok((path, file)),
+        Err(cause) => Err(unlockable(&path, cause)),
+    }
+}
+
+fn unlockable(path: &Path, cause: impl std::fmt::Display) -> StoreError {
+    StoreError::Connect(format!("{} cannot be locked: {cause}", path.display()))
 }
 
 #[cfg(test)]

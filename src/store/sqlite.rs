@@ -85,6 +85,11 @@ impl Sqlite {
         })
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        Path::new(&self.url)
+    }
+
     pub(super) fn read<R, E>(
         &self,
         clock: &Clock,

@@ -1,8 +1,8 @@
 //! What is let in at all, before any handler sees it: methods, paths that proxy and server could read differently,
 //! sizes, and how long a body may take (threat V065, reliability H014, H015).
 //!
-//! Called around every route of the public listener. What the HTTP parser refuses by itself (a malformed head, more
-//! than 96 headers, a head beyond 128 KiB) never comes here.
+//! Called around every route of the public listener. What the HTTP parser refuses by itself (400 for a
+//! malformed head, 431 for more than 96 headers or more than 128 KiB) never comes here.
 
 use std::cell::Cell;
 use std::future::Future as _;

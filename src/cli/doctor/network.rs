@@ -97,15 +97,6 @@ async fn ask(base: &str) -> Finding {
 /// Whether the addresses that people come from are theirs.
 pub(super) fn proxies(config: &Config) -> Vec<Finding> {
     let trusted = &config.proxies.trusted;
-    if let Some(all) = trusted.iter().find(|net| net.prefix_len() == 0) {
-        return vec![Finding::wrong(
-            PROXIES,
-            format!(
-                "{all} trusts everybody: whoever comes can claim any address, and no limit holds"
-            ),
-            "list the proxies' own addresses in VESTIBULE_TRUSTED_PROXIES",
-        )];
-    }
     let own_tls = config.listeners.https.is_some();
     let exposed = config
         .listeners

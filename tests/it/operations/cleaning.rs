@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use diesel::prelude::*;
 use serde_json::{Map, json};
 use vestibule::app;
 use vestibule::kernel::seal::{Keyring, MasterKey};

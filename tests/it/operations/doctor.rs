@@ -52,7 +52,6 @@ fn every_fault_comes_with_its_fix_and_exit_1() {
         .set("VESTIBULE_HTTPS_ADDR", "127.0.0.1:0")
         .set("VESTIBULE_TLS_CERT", &key)
         .set("VESTIBULE_TLS_KEY", &key)
-        .set("VESTIBULE_TRUSTED_PROXIES", "0.0.0.0/0")
         .set("VESTIBULE_REDIS_URL", "redis://127.0.0.1:1")
         .set("VESTIBULE_SMTP_URL", format!("smtp://127.0.0.1:{port}"))
         .set("VESTIBULE_MAIL_FROM", "idp@example.org");
@@ -61,7 +60,6 @@ fn every_fault_comes_with_its_fix_and_exit_1() {
     let findings: Value = serde_json::from_str(&ran.out).unwrap();
     for (check, says) in [
         ("url", "leads to no address"),
-        ("proxies", "trusts everybody"),
         ("tls", "tls.crt"),
         ("master key", "there is no master key"),
         ("smtp", "127.0.0.1"),
@@ -77,5 +75,24 @@ fn every_fault_comes_with_its_fix_and_exit_1() {
     assert!(
         !ran.out.contains("redis://"),
         "addresses may hold passwords"
+    );
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_is_found() {
+    let place = Place::new().set("VESTIBULE_PUBLIC_URL", "https://nowhere.invalid");
+    let ran = place.run(&["doctor", "--json"]);
+    let findings: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        finding(&findings, "proxies", "is not trusted")["health"],
+        "wrong"
+    );
+
+    let place = place.set("VESTIBULE_TRUSTED_PROXIES", "10.0.0.0/8");
+    let findings: Value = serde_json::from_str(&place.run(&["doctor", "--json"]).out).unwrap();
+    assert_eq!(
+        finding(&findings, "proxies", "10.0.0.0/8 is believed")["health"],
+        "ok"
     );
 }

@@ -14,7 +14,7 @@ use vestibule::oidc::provision::{self, MASTER, Tools};
 use vestibule::oidc::{reseal, secret_digest};
 use vestibule::realm;
 use vestibule::store::schema::outbox;
-use vestibule::store::{Conn, Location, Store, StoreError};
+use vestibule::store::{Location, Store, StoreError};
 
 use super::process::{Place, files};
 

@@ -7,5 +7,6 @@ mod doctor;
 mod lifecycle;
 mod limits;
 mod master_key;
+mod nodes;
 mod process;
 mod slowness;
