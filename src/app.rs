@@ -1,11 +1,17 @@
 //! The composition root: the only file that knows every module.
 
+mod gauges;
+mod housekeeping;
+
+pub use housekeeping::round as clean;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Map, json};
 
@@ -21,9 +27,11 @@ use crate::oidc::routes;
 use crate::password::{Hasher, HasherConfig, Password, Salt};
 use crate::role;
 use crate::store::{Store, StoreError};
-use crate::web::headers;
 use crate::web::pages::Pages;
+use crate::web::request_log::{self, Edge};
 use crate::web::texts::Texts;
+use crate::web::tls::{Certificates, TlsError};
+use crate::web::{headers, intake};
 
 /// What a server is made of.
 pub struct Parts {
@@ -62,6 +70,9 @@ pub enum StartError {
     /// A socket.
     #[error("a listener cannot be opened: {0}")]
     Listen(#[from] std::io::Error),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The first administrator.
     #[error("the first administrator cannot be made: {0}")]
     Bootstrap(String),
@@ -179,7 +190,7 @@ pub struct Listeners {
     /// The public one.
     pub http: Vec<TcpListener>,
     /// TLS on the public side.
-    pub https: Option<(TcpListener, rustls::ServerConfig)>,
+    pub https: Option<(TcpListener, Arc<Certificates>)>,
     /// Health and metrics.
     pub management: Option<TcpListener>,
     /// Worker threads; `None` is one per core.
@@ -205,6 +216,14 @@ pub struct Running {
 pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError> {
     let engine = web::Data::new(engine);
     let draining = Arc::new(AtomicBool::new(false));
+    let mut tasks = vec![
+        tokio::spawn(watch_configuration(engine.clone())),
+        tokio::spawn(housekeeping::run(engine.clone())),
+        tokio::spawn(gauges::run(engine.clone())),
+    ];
+    if let Some((_, certificates)) = &listeners.https {
+        tasks.push(tokio::spawn(watch_certificates(Arc::clone(certificates))));
+    }
     let public = public_server(&engine, listeners.http, listeners.https, listeners.workers)?;
     let public_handle = public.handle();
     let mut servers = vec![tokio::spawn(public)];
@@ -218,7 +237,6 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         None => None,
     };
     let mail = engine.mailer.spawn();
-    let tasks = vec![tokio::spawn(watch_configuration(engine.clone()))];
     Ok(Running {
         engine,
         public: public_handle,
@@ -254,21 +272,30 @@ impl Running {
 fn public_server(
     engine: &web::Data<Engine>,
     http: Vec<TcpListener>,
-    https: Option<(TcpListener, rustls::ServerConfig)>,
+    https: Option<(TcpListener, Arc<Certificates>)>,
     workers: Option<usize>,
-) -> std::io::Result<actix_web::dev::Server> {
+) -> Result<actix_web::dev::Server, StartError> {
     let shared = engine.clone();
     let tls = engine.secure_cookies();
+    let edge = web::Data::new(Edge {
+        https: tls,
+        quiet: false,
+    });
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
+            .app_data(edge.clone())
             .app_data(web::PayloadConfig::new(limits::FORM_BYTES))
+            .app_data(web::JsonConfig::default().limit(limits::JSON_BYTES))
+            .wrap(from_fn(intake::admit))
             .wrap(headers::everywhere(tls))
+            .wrap(from_fn(request_log::log))
             .configure(routes::configure)
             .configure(crate::admin::routes)
             .default_service(web::to(not_found))
     })
     .client_request_timeout(limits::REQUEST_HEAD)
+    .tls_handshake_timeout(limits::TLS_HANDSHAKE)
     .keep_alive(limits::KEEP_ALIVE)
     .shutdown_timeout(30)
     .disable_signals();
@@ -278,14 +305,14 @@ fn public_server(
     for listener in http {
         server = server.listen(listener)?;
     }
-    if let Some((listener, config)) = https {
-        server = server.listen_rustls_0_23(listener, config)?;
+    if let Some((listener, certificates)) = https {
+        server = server.listen_rustls_0_23(listener, certificates.server_config()?)?;
     }
     Ok(server.run())
 }
 
 async fn not_found() -> HttpResponse {
-    HttpResponse::NotFound().json(json!({ "error": "HTTP 404 Not Found" }))
+    intake::not_found()
 }
 
 fn management_server(
@@ -295,10 +322,16 @@ fn management_server(
 ) -> std::io::Result<actix_web::dev::Server> {
     let shared = engine.clone();
     let draining = web::Data::from(Arc::clone(draining));
+    let edge = web::Data::new(Edge {
+        https: false,
+        quiet: true,
+    });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
             .app_data(draining.clone())
+            .app_data(edge.clone())
+            .wrap(from_fn(request_log::log))
             .route("/health/live", web::get().to(up))
             .route("/health/started", web::get().to(up))
             .route("/health/ready", web::get().to(ready))
@@ -315,16 +348,30 @@ async fn up() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "UP", "checks": [] }))
 }
 
+/// A node that is further from the database's clock than this is not ready (reliability R-14).
+const MAX_SKEW: i64 = 30;
+
 async fn ready(engine: web::Data<Engine>, draining: web::Data<AtomicBool>) -> HttpResponse {
-    let database = engine
+    let clock = engine.store.clock().clone();
+    let now = engine
         .store
-        .run(|store| store.read(|tx| crate::realm::rows::versions(tx)))
+        .run(|store| {
+            store.read(|tx| {
+                crate::realm::rows::versions(tx)?;
+                tx.now()
+            })
+        })
         .await;
     let check =
         |name: &str, up: bool| json!({ "name": name, "status": if up { "UP" } else { "DOWN" } });
-    let (database, serving) = (database.is_ok(), !draining.load(Ordering::SeqCst));
-    let checks = [check("database", database), check("serving", serving)];
-    let up = database && serving;
+    let (database, serving) = (now.is_ok(), !draining.load(Ordering::SeqCst));
+    let on_time = now.is_ok_and(|now| now.seconds_since(clock.now()).abs() <= MAX_SKEW);
+    let checks = [
+        check("database", database),
+        check("clock", on_time || !database),
+        check("serving", serving),
+    ];
+    let up = on_time && serving;
     let body = json!({ "status": if up { "UP" } else { "DOWN" }, "checks": checks });
     if up {
         HttpResponse::Ok().json(body)
@@ -333,7 +380,8 @@ async fn ready(engine: web::Data<Engine>, draining: web::Data<AtomicBool>) -> Ht
     }
 }
 
-async fn metrics_text() -> HttpResponse {
+async fn metrics_text(engine: web::Data<Engine>) -> HttpResponse {
+    gauges::pool(&engine);
     let text = METRICS
         .get()
         .map(|handle| handle.render())
@@ -373,6 +421,22 @@ async fn watch_configuration(engine: web::Data<Engine>) {
         let refreshed = engine.store.run(move |_| shared.refresh_catalog()).await;
         if let Err(error) = refreshed {
             tracing::warn!(error = %error, "the configuration could not be compared");
+        }
+    }
+}
+
+/// Takes a renewed certificate into use within seconds.
+async fn watch_certificates(certificates: Arc<Certificates>) {
+    let mut every = tokio::time::interval(Duration::from_secs(2));
+    loop {
+        every.tick().await;
+        let shared = Arc::clone(&certificates);
+        match tokio::task::spawn_blocking(move || shared.refresh()).await {
+            Ok(Ok(true)) => tracing::info!("the TLS certificate was read again"),
+            Ok(Err(error)) => {
+                tracing::error!(error = %error, "the changed TLS certificate cannot be used");
+            }
+            Ok(Ok(false)) | Err(_) => {}
         }
     }
 }

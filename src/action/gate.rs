@@ -55,14 +55,11 @@
 
 use std::marker::PhantomData;
 
-use diesel::prelude::*;
-
 use super::{Facts, kinds};
 use crate::kernel::{RealmId, SessionId, Timestamp, UserId};
 use crate::session::{self, Session};
 use crate::store::dialect::{Lock, lock_user};
-use crate::store::schema::realms;
-use crate::store::{StoreError, Tx, db};
+use crate::store::{StoreError, Tx};
 use crate::user::waiting::WaitingAction;
 use crate::user::{self, AuthEpoch, User};
 
@@ -194,15 +191,10 @@ pub fn standing(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstand
 }
 
 fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>, StoreError> {
-    let Some(user) = user::rows::in_realm(tx, &who.realm, &who.user)? else {
+    let Some((user, realm)) = user::rows::with_realm(tx, &who.realm, &who.user)? else {
         return Ok(Err(Outstanding::Unknown));
     };
-    let (realm_enabled, realm_verifies_email, realm_not_before): (bool, bool, Timestamp) =
-        db!(tx, |c| realms::table
-            .filter(realms::id.eq(&who.realm))
-            .select((realms::enabled, realms::verify_email, realms::not_before))
-            .first(c))?;
-    if !realm_enabled {
+    if !realm.enabled {
         return Ok(Err(Outstanding::RealmDisabled));
     }
     if !user.enabled {
@@ -253,7 +245,7 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
         user,
         session,
         waiting,
-        realm_verifies_email,
+        realm_verifies_email: realm.verifies_email,
         now,
         interactive,
     };
@@ -261,7 +253,7 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
         .user
         .not_before
         .seconds()
-        .max(realm_not_before.seconds());
+        .max(realm.not_before.seconds());
     let answer = outstanding(facts);
     // Asked last, so that who holds a token from before a flag hears what has to be done. `iat` has whole seconds;
     // what was issued within the second of `notBefore` is told apart by the epoch.

@@ -23,57 +23,86 @@ pub mod users;
 pub mod watch;
 
 use actix_web::http::Method;
-use actix_web::{HttpResponse, Scope, web};
+use actix_web::{HttpResponse, web};
 
 use self::call::{Handler, Prepare, body_limit, on, on_with_password};
 use self::error::AdminError;
 use self::users::{change, cohort, gate, password, sessions};
 
+/// One route: a test walks the table with no token, a gated one, and one of another realm.
+pub struct Entry {
+    /// The method.
+    pub method: Method,
+    /// The path's pattern below `/admin/realms`.
+    pub path: String,
+    work: Work,
+}
+
+enum Work {
+    Plain(Handler),
+    /// Checks, then a hash, then the work.
+    Password(Prepare, Handler),
+}
+
 /// The API's routes, being put together.
-struct Table(Scope);
+struct Table(Vec<Entry>);
 
 impl Table {
+    fn on(mut self, method: Method, path: &str, work: Work) -> Self {
+        self.0.push(Entry {
+            method,
+            path: path.to_owned(),
+            work,
+        });
+        self
+    }
+
     fn get(self, path: &str, handler: Handler) -> Self {
-        Self(self.0.route(path, on(Method::GET, handler)))
+        self.on(Method::GET, path, Work::Plain(handler))
     }
 
     fn post(self, path: &str, handler: Handler) -> Self {
-        Self(self.0.route(path, on(Method::POST, handler)))
+        self.on(Method::POST, path, Work::Plain(handler))
     }
 
     fn put(self, path: &str, handler: Handler) -> Self {
-        Self(self.0.route(path, on(Method::PUT, handler)))
+        self.on(Method::PUT, path, Work::Plain(handler))
     }
 
     fn delete(self, path: &str, handler: Handler) -> Self {
-        Self(self.0.route(path, on(Method::DELETE, handler)))
+        self.on(Method::DELETE, path, Work::Plain(handler))
     }
 
     /// A route that may set a password, which is hashed between the two.
     fn password(self, method: Method, path: &str, prepare: Prepare, handler: Handler) -> Self {
-        Self(
-            self.0
-                .route(path, on_with_password(method, prepare, handler)),
-        )
+        self.on(method, path, Work::Password(prepare, handler))
     }
+}
+
+/// Every route of the API but `/admin/serverinfo`; the first that fits a path takes it.
+pub fn table() -> Vec<Entry> {
+    let table = of_people(of_clients(of_realms(Table(Vec::new()))));
+    let table = of_roles(of_roles_by_id(table), "/{realm}");
+    of_roles(table, "/{realm}/clients/{client}").0
 }
 
 /// Mounts everything below `/admin`.
 pub fn routes(config: &mut web::ServiceConfig) {
-    let table = Table(web::scope("/admin/realms").app_data(body_limit()));
-    let table = of_people(of_clients(of_realms(table)));
-    let table = of_roles(
-        of_roles(of_roles_by_id(table), "/{realm}"),
-        "/{realm}/clients/{client}",
-    );
+    let realms = web::scope("/admin/realms").app_data(body_limit());
+    let realms = table().into_iter().fold(realms, |scope, entry| {
+        let route = match entry.work {
+            Work::Plain(handler) => on(entry.method, handler),
+            Work::Password(prepare, handler) => on_with_password(entry.method, prepare, handler),
+        };
+        scope.route(&entry.path, route)
+    });
+    let server_info = web::resource("/admin/serverinfo")
+        .app_data(body_limit())
+        .route(on(Method::GET, realms::server_info))
+        .default_service(web::to(no_such_path));
     config
-        .service(
-            web::resource("/admin/serverinfo")
-                .app_data(body_limit())
-                .route(on(Method::GET, realms::server_info))
-                .default_service(web::to(no_such_path)),
-        )
-        .service(table.0.default_service(web::to(no_such_path)));
+        .service(server_info)
+        .service(realms.default_service(web::to(no_such_path)));
 }
 
 async fn no_such_path() -> HttpResponse {

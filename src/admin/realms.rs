@@ -20,7 +20,7 @@ use crate::oidc::provision::{
 };
 use crate::realm::{self, Realm, RealmSettings, valid_name};
 use crate::role;
-use crate::store::{StoreError, corrupt};
+use crate::store::corrupt;
 
 /// Seeing a realm's full settings.
 const SEE: [&str; 2] = ["view-realm", "manage-realm"];
@@ -220,7 +220,7 @@ fn check_name(name: &str) -> Result<(), AdminError> {
 
 fn fresh_settings() -> Result<RealmSettings, AdminError> {
     let read = || serde_json::from_value(Value::Object(RealmSettings::default_json()?));
-    read().map_err(|cause| StoreError::from(corrupt("defaults", "json", "built in", cause)).into())
+    read().map_err(|cause| corrupt("defaults", "json", "built in", cause).into())
 }
 
 /// The settings that come of laying what was sent over these.

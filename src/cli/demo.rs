@@ -11,6 +11,7 @@ use crate::demo::app::AppSettings;
 use crate::demo::mailbox::Mailbox;
 use crate::demo::seed::{self, CLIENT, PEOPLE, REALM};
 use crate::demo::{self, table};
+use crate::store::{Location, Serving};
 
 /// Options of `demo`.
 #[derive(clap::Args)]
@@ -31,12 +32,17 @@ const ADMIN_PASSWORD: &str = "demo admin passphrase";
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let folder = Path::new(FOLDER);
+    let location = Location::Sqlite(folder.join("vestibule.db"));
+    let serving = || Serving::take(&location).map_err(Failure::failed);
     if options.fresh && folder.exists() {
+        // Not while another demo runs on it.
+        let _alone = serving()?;
         std::fs::remove_dir_all(folder)
             .map_err(|error| Failure::failed(format!("{FOLDER} cannot be deleted: {error}")))?;
     }
     std::fs::create_dir_all(folder)
         .map_err(|error| Failure::failed(format!("{FOLDER} cannot be made: {error}")))?;
+    let _serving = serving()?;
     let variables = [
         (
             "VESTIBULE_DATABASE_URL",

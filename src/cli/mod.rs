@@ -2,8 +2,15 @@
 //!
 //! Exit codes: 0 done, 1 something failed or was refused, 2 wrong usage or configuration.
 
+mod admin;
 mod boot;
 mod demo;
+mod doctor;
+mod keys;
+mod migrate;
+mod output;
+mod realm;
+mod rotate_master;
 mod serve;
 
 use std::path::PathBuf;
@@ -31,6 +38,19 @@ enum Command {
     Demo(demo::Options),
     /// The server. Brings the database's schema up to date first.
     Serve,
+    /// Brings the database's schema up to date and makes the master key, before any server starts.
+    Migrate(migrate::Options),
+    /// Looks at everything the server needs and says what is wrong and what to do about it.
+    Doctor(doctor::Options),
+    /// Signing keys and the master key.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Realms.
+    #[command(subcommand)]
+    Realm(realm::Command),
+    /// Administrators, for whoever has the host: break glass.
+    #[command(subcommand)]
+    Admin(admin::Command),
 }
 
 /// What a command failed with: its message and its exit code.
@@ -70,16 +90,25 @@ pub fn run() -> ExitCode {
         .install_default()
         .is_err()
     {
-        return report(Failure::failed("another TLS provider is installed already"));
+        return report(&Failure::failed(
+            "another TLS provider is installed already",
+        ));
     }
     let config = arguments.config;
     let result = match arguments.command {
         Command::Demo(options) => demo::run(&options),
         Command::Serve => load(config).and_then(serve::run),
+        Command::Migrate(options) => {
+            load(config).and_then(|config| migrate::run(&config, &options))
+        }
+        Command::Doctor(options) => load(config).and_then(|config| doctor::run(&config, &options)),
+        Command::Keys(command) => load(config).and_then(|config| keys::run(&config, &command)),
+        Command::Realm(command) => load(config).and_then(|config| realm::run(&config, &command)),
+        Command::Admin(command) => load(config).and_then(|config| admin::run(&config, command)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(failure),
+        Err(failure) => report(&failure),
     }
 }
 
@@ -87,7 +116,7 @@ pub fn run() -> ExitCode {
     clippy::print_stderr,
     reason = "the command line's own words to the person at the terminal"
 )]
-fn report(failure: Failure) -> ExitCode {
+fn report(failure: &Failure) -> ExitCode {
     eprintln!("vestibule: {}", failure.message);
     ExitCode::from(failure.code)
 }

@@ -7,6 +7,7 @@ use super::{Failure, boot, runtime};
 use crate::app::{self, FirstAdmin, Listeners};
 use crate::config::Config;
 use crate::oidc::engine::Engine;
+use crate::web::tls::Certificates;
 
 /// How long a node that is told to stop goes on serving, so that a balancer notices (reliability R-27). On a
 /// terminal, where a person waits, not at all.
@@ -15,6 +16,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     boot::logging(&config)?;
     app::install_metrics();
+    let _serving = boot::serving(&config)?;
     // Opened before the runtime starts: PostgreSQL's connections block, which an async thread must not.
     let engine = boot::engine(&config, config.public_url.base().to_owned())?;
     runtime()?.block_on(serve(config, engine))
@@ -35,12 +37,17 @@ async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
     let https = match &config.listeners.https {
         Some(https) => Some((
             open(https.addr)?,
-            crate::web::tls::server_config(&https.cert, &https.key).map_err(Failure::usage)?,
+            Certificates::load(&https.cert, &https.key).map_err(Failure::usage)?,
         )),
         None => None,
     };
     for switch in config.insecure_switches() {
         tracing::warn!(switch, "a dangerous switch is on");
+    }
+    if config.cache.redis_url.is_some() {
+        tracing::warn!(
+            "VESTIBULE_REDIS_URL is set, and this version does not use it: each node keeps its own caches"
+        );
     }
     let public_url = config.public_url.base().to_owned();
     let admin = match &config.bootstrap.admin {
@@ -72,10 +79,16 @@ async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
         database = running.engine.store.kind(),
         "serving"
     );
-    stop_signal().await;
+    let stop = stop_signal().await;
     tracing::info!("stopping");
-    running.stop(LINGER).await;
-    Ok(())
+    let linger = match stop {
+        Stop::Terminate => LINGER,
+        Stop::Interrupt => Duration::ZERO,
+    };
+    tokio::select! {
+        () = running.stop(linger) => Ok(()),
+        _ = stop_signal() => Err(Failure::failed("stopped at once, by a second signal")),
+    }
 }
 
 /// Shown once, on the terminal of who starts the server for the first time; never logged.
@@ -91,8 +104,17 @@ fn first_sign_in(public_url: &str, username: &str, password: &str) {
     );
 }
 
+/// Who wants the server to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// A person at a terminal, by Ctrl-C.
+    Interrupt,
+    /// A supervisor, by SIGTERM.
+    Terminate,
+}
+
 /// Waits for Ctrl-C or SIGTERM.
-pub(super) async fn stop_signal() {
+pub(super) async fn stop_signal() -> Stop {
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {
@@ -102,7 +124,7 @@ pub(super) async fn stop_signal() {
         }
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => Stop::Interrupt,
+        () = terminate => Stop::Terminate,
     }
 }

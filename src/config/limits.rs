@@ -30,8 +30,8 @@ pub const SMTP_DATA: Duration = Duration::from_secs(120);
 pub const URL_BYTES: usize = 8 * 1024;
 /// The longest head of a request, in bytes.
 pub const HEADERS_BYTES: usize = 32 * 1024;
-/// The most headers of a request.
-pub const HEADERS: usize = 100;
+/// The most headers of a request: as many as the HTTP/1 parser takes.
+pub const HEADERS: usize = 96;
 /// The longest posted form, in bytes.
 pub const FORM_BYTES: usize = 16 * 1024;
 /// The longest posted JSON, in bytes.

@@ -3,7 +3,7 @@
 //! The caller calls [`begin`] in a transaction, lets the hasher verify (against nothing where nobody was found, at
 //! the same cost), and calls [`conclude`] in another. Used by the sign-in page and the password grant.
 
-use crate::kernel::{Entropy, RealmId, Timestamp, UserId};
+use crate::kernel::{Entropy, RealmId, Timestamp};
 use crate::realm::Realm;
 use crate::session::throttle::{self, Limit, PER_ADDRESS, PER_USER, Turn};
 use crate::store::dialect::{Lock, lock_user};
@@ -87,13 +87,18 @@ fn per_user(realm: &Realm) -> Limit {
     PER_USER
 }
 
-fn counted_user(user: &UserId) -> String {
-    format!("user/{user}")
-}
-
 /// The throttle that counts a person's wrong passwords, whichever name they were tried under.
 pub fn user_throttle(realm: &RealmId, user: &str) -> String {
-    format!("login/{realm}/{}", counted_user(&UserId::new(user)))
+    format!("login/{realm}/user/{user}")
+}
+
+/// Forgets the wrong tries of a person and unlocks them: who breaks the glass must get in.
+///
+/// # Errors
+/// The database fails.
+pub fn forget_tries(tx: &mut Tx<'_>, user: &User) -> Result<(), StoreError> {
+    throttle::reset(tx, &user_throttle(&user.realm_id, user.id.as_str()))?;
+    user::rows::set_locked_until(tx, &user.id, None)
 }
 
 /// Counts a try and finds whom it is for.
@@ -116,11 +121,10 @@ pub fn begin(
         })
     };
     // Both names of a person count in one place; a name of nobody counts by itself.
-    let counted = user.as_ref().map_or_else(
-        || format!("name/{}", short(&name_key(login))),
-        |user| counted_user(&user.id),
+    let user_throttle = user.as_ref().map_or_else(
+        || format!("login/{}/name/{}", realm.id, short(&name_key(login))),
+        |user| user_throttle(&realm.id, user.id.as_str()),
     );
-    let user_throttle = format!("login/{}/{counted}", realm.id);
     let address_throttle = format!("login-from/{}/{}", realm.id, origin.network);
     let mut shut = false;
     if let Turn::Shut(_) = throttle::take(tx, &user_throttle, per_user(realm), now)? {

@@ -36,6 +36,7 @@ pub use sender::Running;
 pub use smtp::{CONNECTIONS, Failure};
 pub use transport::{DefaultTransport, Login, Security, Server};
 
+use crate::config;
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
 use crate::realm::Realm;
@@ -83,6 +84,33 @@ pub struct Options {
     pub tls_ca: Option<PathBuf>,
     /// How long things may take.
     pub timing: Timing,
+}
+
+impl From<&config::Mail> for Options {
+    fn from(mail: &config::Mail) -> Self {
+        let default = mail.smtp.as_ref().zip(mail.from.as_ref());
+        Self {
+            default: default.map(|(smtp, from)| DefaultTransport {
+                server: Server {
+                    host: smtp.host.clone(),
+                    port: smtp.port,
+                    security: match smtp.tls {
+                        config::SmtpTls::Implicit => Security::Implicit,
+                        config::SmtpTls::StartTls => Security::StartTls,
+                        config::SmtpTls::None => Security::None,
+                    },
+                    login: smtp.credentials.as_ref().map(|login| Login {
+                        user: login.username.clone(),
+                        password: login.password.expose().to_owned(),
+                    }),
+                },
+                from: from.clone(),
+            }),
+            insecure_plain: mail.insecure_plain_smtp,
+            tls_ca: None,
+            timing: Timing::default(),
+        }
+    }
 }
 
 /// The mail of this node. Clones share it.

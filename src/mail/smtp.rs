@@ -380,7 +380,8 @@ impl Pool {
         if let Some(login) = &server.login {
             let refused = |text: String| Failure::Server(Trouble::Login, text);
             // `route` lets no such server through; this is the last door before the password.
-            if !smtp.is_encrypted() && !(server.is_here() && server.security == Security::None) {
+            let stays_here = server.is_here() && server.security == Security::None;
+            if !(smtp.is_encrypted() || stays_here) {
                 return Err(refused("a login is never sent in the clear".into()));
             }
             let credentials = Credentials::new(login.user.clone(), login.password.clone());

@@ -126,7 +126,7 @@ pub struct Defaults<'a> {
 pub fn route(realm: &Realm, keyring: &Keyring, defaults: Defaults<'_>) -> Result<Route, NoRoute> {
     let settings = Fields(&realm.settings.smtp_server);
     let route = match (settings.text("host"), defaults.transport) {
-        (Some(host), _) => of_realm(realm, settings, host, keyring)?,
+        (Some(host), _) => of_realm(realm, settings, &host, keyring)?,
         (None, Some(default)) => {
             let name = default.from.name.as_deref().unwrap_or(realm.display_name());
             Route {
@@ -169,7 +169,7 @@ pub fn is_configured(realm: &Realm, default: Option<&DefaultTransport>) -> bool 
 fn of_realm(
     realm: &Realm,
     fields: Fields<'_>,
-    host: String,
+    host: &str,
     keyring: &Keyring,
 ) -> Result<Route, NoRoute> {
     let security = match (fields.switch("ssl"), fields.switch("starttls")) {
@@ -218,7 +218,7 @@ fn of_realm(
     let reply_name = fields.text("replyToDisplayName");
     Ok(Route {
         server: Server {
-            host: bare(&host),
+            host: bare(host),
             port,
             security,
             login,

@@ -4,7 +4,6 @@
 //! nothing once the account has another address (threat V047); a try is counted before it is looked at, so parallel
 //! guesses get no more than five (V119); a right code works once. A code proves a mailbox and signs nobody in.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
@@ -16,7 +15,7 @@ use crate::kernel::{Entropy, Timestamp, UserId};
 use crate::session::throttle::{self, Limit, Turn};
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::schema::email_codes;
-use crate::store::{StoreError, Tx, db};
+use crate::store::{StoreError, Tx, corrupt, db};
 use crate::user::{self, User};
 use crate::web::texts::Locale;
 
@@ -36,6 +35,9 @@ const PER_USER: Limit = Limit {
     block: 3600,
     longest: 3600,
 };
+
+/// The use of the master key that codes are digested under.
+const LABEL: &str = "email-code";
 
 /// Crockford's base32: no letter that looks like a digit, and no U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -89,7 +91,10 @@ pub fn issue(
     }
     let code = fresh(tools.entropy);
     let expires_at = now.plus_seconds(LIFESPAN);
-    let digest = digest(tools.keyring, &user.id, &email, &code);
+    let digest = tools
+        .keyring
+        .digest(LABEL, &digested(&user.id, &email, &code));
+    let digest = URL_SAFE_NO_PAD.encode(digest);
     let fresh = (
         email_codes::email.eq(&email),
         email_codes::digest.eq(&digest),
@@ -98,10 +103,10 @@ pub fn issue(
         email_codes::expires_at.eq(expires_at),
     );
     db!(tx, |c| diesel::insert_into(email_codes::table)
-        .values((email_codes::user_id.eq(&user.id), fresh.clone()))
+        .values((email_codes::user_id.eq(&user.id), fresh))
         .on_conflict(email_codes::user_id)
         .do_update()
-        .set(fresh.clone())
+        .set(fresh)
         .execute(c))?;
     let purpose = Purpose::VerifyEmailCode {
         code: grouped(&code),
@@ -186,8 +191,11 @@ pub fn check(
     let Some((stored, wrong)) = counted else {
         return Ok(Checked::Over);
     };
-    let typed = digest(keyring, user, &email, &normalised(typed));
-    if verify_slices_are_equal(stored.as_bytes(), typed.as_bytes()).is_err() {
+    let expected = URL_SAFE_NO_PAD
+        .decode(&stored)
+        .map_err(|cause| corrupt("email_codes", "digest", user, cause))?;
+    let typed = digested(user, &email, &normalised(typed));
+    if !keyring.is_digest(LABEL, &typed, &expected) {
         let over = wrong >= TRIES;
         return Ok(if over { Checked::Over } else { Checked::Wrong });
     }
@@ -240,13 +248,14 @@ fn normalised(typed: &str) -> String {
         .collect()
 }
 
-fn digest(keyring: &Keyring, user: &UserId, email: &str, code: &str) -> String {
+/// What is digested: the parts with their lengths, so that no two codes of two people are the same bytes.
+fn digested(user: &UserId, email: &str, code: &str) -> Vec<u8> {
     let mut data = Vec::new();
     for part in [user.as_str(), email, code] {
         data.extend_from_slice(&part.len().to_be_bytes());
         data.extend_from_slice(part.as_bytes());
     }
-    URL_SAFE_NO_PAD.encode(keyring.digest("email-code", &data))
+    data
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use actix_web::web::Bytes;
 use parking_lot::RwLock;
 
 use super::issue::KeySet;
@@ -36,9 +37,9 @@ pub struct RealmConfig {
     /// Its signing keys.
     pub keys: KeySet,
     /// The JWKS document, rendered.
-    pub jwks: Arc<str>,
+    pub jwks: Bytes,
     /// The discovery document, rendered.
-    pub discovery: Arc<str>,
+    pub discovery: Bytes,
     names: HashMap<ClientUuid, String>,
     clients: RwLock<HashMap<String, Option<Arc<Client>>>>,
 }

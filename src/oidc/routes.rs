@@ -140,7 +140,7 @@ async fn preflight(request: HttpRequest) -> HttpResponse {
 async fn document(
     engine: &web::Data<Engine>,
     realm: String,
-    pick: fn(&super::catalog::RealmConfig) -> std::sync::Arc<str>,
+    pick: fn(&super::catalog::RealmConfig) -> web::Bytes,
 ) -> HttpResponse {
     let known = match engine.catalog.cached(&realm) {
         Some(config) => Ok(Some(config)),
@@ -160,9 +160,7 @@ async fn document(
                 "public, max-age=300, must-revalidate",
             ))
             .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-            .body(actix_web::web::Bytes::copy_from_slice(
-                pick(&config).as_bytes(),
-            )),
+            .body(pick(&config)),
         Ok(Some(_)) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
         Ok(None) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
         Err(error) => {

@@ -171,13 +171,20 @@ type Minted = Result<(TokenSet, Option<String>), TokenError>;
 async fn at_once(call: &Arc<Call>, grant: Grant) -> Result<Answer, StoreError> {
     let call = Arc::clone(call);
     let store = call.engine.store.clone();
+    if grant == Grant::ClientCredentials && !records_tokens(&call) {
+        let reading = Arc::clone(&call);
+        let minted: Minted = store.look(move |store| service(&reading, store)).await?;
+        return match minted {
+            Ok((tokens, origin)) => Ok((Ok(tokens.sign()?), origin)),
+            Err(error) => {
+                let counted = store.run(move |store| call.counted(store, error)).await?;
+                Ok((Err(counted), None))
+            }
+        };
+    }
     store
         .run(move |store| {
-            let minted: Minted = if grant == Grant::ClientCredentials {
-                service(&call, store)?
-            } else {
-                store.tx(|tx| in_transaction(&call, tx, grant))?
-            };
+            let minted: Minted = store.tx(|tx| in_transaction(&call, tx, grant))?;
             signed(&call, store, minted)
         })
         .await
@@ -190,19 +197,15 @@ fn signed(call: &Call, store: &Store, minted: Minted) -> Result<Answer, StoreErr
     }
 }
 
-/// A service's own token: read only, unless the realm records every token.
+/// Whether the realm records every token.
+fn records_tokens(call: &Call) -> bool {
+    let config = call.engine.catalog.cached(&call.realm);
+    config.is_some_and(|config| config.realm.settings.events_enabled)
+}
+
+/// A service's own token: read only, so that it does not queue behind the writer.
 fn service(call: &Call, store: &Store) -> Result<Minted, StoreError> {
-    let records = call
-        .engine
-        .catalog
-        .cached(&call.realm)
-        .is_some_and(|config| config.realm.settings.events_enabled);
-    let work = |tx: &mut Tx<'_>| in_transaction(call, tx, Grant::ClientCredentials);
-    if records {
-        store.tx(work)
-    } else {
-        store.read(work)
-    }
+    store.read(|tx| in_transaction(call, tx, Grant::ClientCredentials))
 }
 
 fn in_transaction(call: &Call, tx: &mut Tx<'_>, grant: Grant) -> Result<Minted, StoreError> {

@@ -33,7 +33,7 @@ pub async fn answer(
     let store = engine.store.clone();
     let name = realm.clone();
     let result = store
-        .run(move |store| store.read(|tx| claims(tx, &engine, &name, &token, origin.as_deref())))
+        .look(move |store| store.read(|tx| claims(tx, &engine, &name, &token, origin.as_deref())))
         .await;
     match result {
         Ok(Ok((claims, origin))) => {

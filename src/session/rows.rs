@@ -4,7 +4,8 @@ use diesel::prelude::*;
 
 use super::{SEEN_EVERY, Session, SessionKind};
 use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId};
-use crate::store::schema::{client_sessions, sessions};
+use crate::realm::Realm;
+use crate::store::schema::{client_sessions, realms, sessions};
 use crate::store::{StoreError, Tx, corrupt, db};
 use crate::user::AuthEpoch;
 
@@ -174,6 +175,85 @@ pub fn delete_of_user(tx: &mut Tx<'_>, user: &UserId) -> Result<usize, StoreErro
         sessions::table.filter(sessions::user_id.eq(user))
     )
     .execute(c))
+}
+
+/// Deletes up to `batch` sessions of a realm that by its present settings ended before `before`, with all that was
+/// issued in them; answers how many.
+///
+/// # Errors
+/// The database fails.
+pub fn delete_ended(
+    tx: &mut Tx<'_>,
+    realm: &Realm,
+    before: Timestamp,
+    batch: usize,
+) -> Result<usize, StoreError> {
+    let mut deleted: usize = 0;
+    for kind in [SessionKind::Online, SessionKind::Offline] {
+        for remember_me in [false, true] {
+            let (unused_since, started) = cut_offs(realm, kind, remember_me, before);
+            let left = batch.saturating_sub(deleted);
+            // Written out twice below: between the look and the deletion somebody may have used the session.
+            let ids: Vec<SessionId> = db!(tx, |c| sessions::table
+                .filter(sessions::realm_id.eq(&realm.id))
+                .filter(sessions::kind.eq(kind.as_str()))
+                .filter(sessions::remember_me.eq(remember_me))
+                .filter(
+                    sessions::last_seen_at
+                        .lt(unused_since)
+                        .or(sessions::started_at.lt(started))
+                )
+                .select(sessions::id)
+                .limit(i64::try_from(left).unwrap_or(i64::MAX))
+                .load(c))?;
+            let rows = db!(tx, |c| diesel::delete(
+                sessions::table.filter(sessions::id.eq_any(&ids)).filter(
+                    sessions::last_seen_at
+                        .lt(unused_since)
+                        .or(sessions::started_at.lt(started))
+                )
+            )
+            .execute(c))?;
+            deleted = deleted.saturating_add(rows);
+        }
+    }
+    Ok(deleted)
+}
+
+/// What [`Session::expires_at`] says, turned round: a session of this sort that was last used before the first
+/// time, or began before the second, had ended by `at`.
+fn cut_offs(
+    realm: &Realm,
+    kind: SessionKind,
+    remember_me: bool,
+    at: Timestamp,
+) -> (Timestamp, Timestamp) {
+    match kind {
+        SessionKind::Online => {
+            let lifespan = realm.session_lifespan(remember_me);
+            let idle = lifespan.idle.saturating_add(SEEN_EVERY);
+            (at.plus_seconds(-idle), at.plus_seconds(-lifespan.max))
+        }
+        SessionKind::Offline => {
+            let idle = realm
+                .settings
+                .offline_session_idle_timeout
+                .saturating_add(SEEN_EVERY);
+            (at.plus_seconds(-idle), Timestamp::from_micros(i64::MIN))
+        }
+    }
+}
+
+/// How many sessions each realm has, by the realm's name.
+///
+/// # Errors
+/// The database fails.
+pub fn count_by_realm(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, StoreError> {
+    db!(tx, |c| realms::table
+        .left_join(sessions::table.on(sessions::realm_id.eq(realms::id)))
+        .group_by(realms::name)
+        .select((realms::name, diesel::dsl::count(sessions::id.nullable())))
+        .load(c))
 }
 
 /// The grant of a client in a session: a random id that its tokens carry, so that ending the grant ends them.

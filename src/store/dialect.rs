@@ -62,3 +62,37 @@ pub fn lock_due_mails(
         Conn::Postgres(c) => due.for_update().skip_locked().load(c)?,
     })
 }
+
+/// How many other connections of servers of ours the database has. On SQLite nobody counts them: there
+/// [`Serving`](super::Serving) tells.
+///
+/// # Errors
+/// The database fails.
+pub fn other_connections(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+    match tx.conn() {
+        Conn::Sqlite(_) => Ok(0),
+        Conn::Postgres(c) => Ok(
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(
+                "(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vestibule' \
+             AND datname = current_database() AND pid <> pg_backend_pid())",
+            ))
+            .get_result(c)?,
+        ),
+    }
+}
+
+/// The names of the standbys that a commit waits for; `None` where the database has no standbys of its own.
+///
+/// # Errors
+/// The database fails.
+pub fn synchronous_standbys(tx: &mut Tx<'_>) -> Result<Option<String>, StoreError> {
+    match tx.conn() {
+        Conn::Sqlite(_) => Ok(None),
+        Conn::Postgres(c) => Ok(Some(
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
+                "current_setting('synchronous_standby_names')",
+            ))
+            .get_result(c)?,
+        )),
+    }
+}

@@ -32,13 +32,16 @@ pub enum StoreError {
     /// A write was tried in a read transaction.
     #[error("a write in a read transaction")]
     ReadOnly,
+    /// A transaction was begun inside another one, which it would have waited for.
+    #[error("a transaction inside a transaction: use the one at hand")]
+    Nested,
     /// A sealed value could not be opened or made.
     #[error("a sealed value could not be opened: {0}")]
     Sealed(String),
     /// The work panicked; its transaction was rolled back.
     #[error("the work on the database panicked")]
     Panicked,
-    /// A transaction that shared its commit with this one could not be made durable.
+    /// The transaction, or one that shared its commit, could not be made durable.
     #[error("the commit failed: {0}")]
     Commit(String),
 }

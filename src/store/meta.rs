@@ -33,3 +33,16 @@ pub fn put(tx: &mut Tx<'_>, name: &str, value: &str) -> Result<(), StoreError> {
         .execute(c))?;
     Ok(())
 }
+
+/// Sets a fact unless it is set; answers what it is then. Whoever is first decides.
+///
+/// # Errors
+/// The database fails.
+pub fn settle(tx: &mut Tx<'_>, name: &str, value: &str) -> Result<String, StoreError> {
+    db!(tx, |c| diesel::insert_into(meta::table)
+        .values((meta::name.eq(name), meta::value.eq(value)))
+        .on_conflict(meta::name)
+        .do_nothing()
+        .execute(c))?;
+    Ok(get(tx, name)?.unwrap_or_else(|| value.to_owned()))
+}

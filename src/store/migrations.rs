@@ -15,14 +15,36 @@ const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const ADVISORY_LOCK: i64 = 0x7665_7374_6962_756c;
 
 pub(super) fn sqlite(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    run(conn, SQLITE)
+    // Taken at once, so that a second process waits instead of making the same tables.
+    conn.immediate_transaction(|conn| run(conn, SQLITE))
 }
 
 pub(super) fn postgres(conn: &mut PgConnection) -> Result<(), StoreError> {
     conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
-    let result = run(conn, POSTGRES);
-    conn.batch_execute(&format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})"))?;
-    result
+    // The lock goes with this connection, which is used for nothing else, however the migration ends.
+    run(conn, POSTGRES)
+}
+
+/// The names of this version's migrations that the database does not have.
+pub(super) fn pending_on_sqlite(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    pending(conn, SQLITE)
+}
+
+/// The names of this version's migrations that the database does not have.
+pub(super) fn pending_on_postgres(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    pending(conn, POSTGRES)
+}
+
+fn pending<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<Vec<String>, StoreError>
+where
+    C: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let known: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
+    refuse_newer(conn, &known)?;
+    let pending = conn.pending_migrations(source).map_err(failed)?;
+    Ok(pending.iter().map(|one| one.name().to_string()).collect())
 }
 
 fn run<C, DB>(conn: &mut C, source: EmbeddedMigrations) -> Result<(), StoreError>
@@ -31,19 +53,31 @@ where
     DB: diesel::backend::Backend,
     EmbeddedMigrations: MigrationSource<DB>,
 {
-    let failed =
-        |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Schema(cause.to_string());
     conn.setup().map_err(StoreError::Query)?;
     let known: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
+    refuse_newer(conn, &known)?;
+    conn.run_pending_migrations(source).map_err(failed)?;
+    Ok(())
+}
+
+fn refuse_newer<C, DB>(conn: &mut C, known: &[Box<dyn Migration<DB>>]) -> Result<(), StoreError>
+where
+    C: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+{
     let applied = conn.applied_migrations().map_err(failed)?;
     let unknown = applied
         .iter()
         .find(|version| !known.iter().any(|one| one.name().version() == **version));
-    if let Some(version) = unknown {
-        return Err(newer(version));
-    }
-    conn.run_pending_migrations(source).map_err(failed)?;
-    Ok(())
+    unknown.map_or(Ok(()), |version| Err(newer(version)))
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
+fn failed(cause: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    StoreError::Schema(cause.to_string())
 }
 
 fn newer(version: &MigrationVersion<'_>) -> StoreError {

@@ -24,6 +24,13 @@ use crate::kernel::Clock;
 const SETTINGS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '1s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET application_name = 'vestibule';";
 
+/// Ends a transaction. Where a statement failed and the work went on regardless, PostgreSQL would take a bare
+/// `COMMIT` as a rollback without an error; the `SELECT` fails in that case.
+const COMMIT: &str = "SELECT 1; COMMIT";
+
+/// How long connecting may take with all hosts, TLS and authentication.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How to reach a PostgreSQL server.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
@@ -57,7 +64,7 @@ impl PostgresOptions {
         let rest = rest.finish().replace('+', "%20");
         let mut config: tokio_postgres::Config = format!("{base}?{rest}")
             .parse()
-            .map_err(|cause| bad(format!("{cause}")))?;
+            .map_err(|cause: tokio_postgres::Error| bad(describe(&cause)))?;
         let local = config.get_hosts().iter().all(|host| match host {
             Host::Tcp(name) => matches!(name.as_str(), "localhost" | "127.0.0.1" | "::1"),
             Host::Unix(_) => true,
@@ -73,8 +80,15 @@ impl PostgresOptions {
                 )));
             }
         });
+        // A host that has vanished is noticed within seconds, and the next one of the list gets its chance.
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(5));
+            config.connect_timeout(Duration::from_secs(2));
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(Duration::from_secs(10));
+        }
+        if !query.contains("keepalives_idle") {
+            config.keepalives_idle(Duration::from_secs(30));
         }
         Ok(Self {
             config,
@@ -103,6 +117,9 @@ impl PostgresOptions {
                     .add(certificate)
                     .map_err(|cause| unreadable(cause.to_string()))?;
             }
+            if roots.is_empty() {
+                return Err(unreadable("holds no certificate".into()));
+            }
         } else {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
@@ -121,7 +138,7 @@ impl PostgresOptions {
             .enable_all()
             .build()
             .map_err(|cause| unreachable(cause.to_string()))?;
-        let connected = runtime.block_on(async {
+        let connecting = async {
             let (client, connection) = self
                 .config
                 .connect(connector.clone())
@@ -130,7 +147,10 @@ impl PostgresOptions {
             AsyncPgConnection::try_from_client_and_connection(client, connection)
                 .await
                 .map_err(|error| unreachable(error.to_string()))
-        })?;
+        };
+        let connected = runtime
+            .block_on(async { tokio::time::timeout(CONNECT_TIMEOUT, connecting).await })
+            .map_err(|_| unreachable(format!("no answer within {CONNECT_TIMEOUT:?}")))??;
         HANDED_OVER.with(|slot| slot.borrow_mut().replace(runtime));
         let mut conn = PgConnection::from(connected);
         conn.batch_execute(SETTINGS)?;
@@ -236,10 +256,7 @@ impl Postgres {
         let mut conn = self.begun(begin)?;
         let result = f(&mut Tx::new(&mut conn, clock, writable));
         // A connection that cannot end its transaction is dropped with it.
-        let ended = execute(
-            &mut conn,
-            if result.is_ok() { "COMMIT" } else { "ROLLBACK" },
-        );
+        let ended = execute(&mut conn, if result.is_ok() { COMMIT } else { "ROLLBACK" });
         match (result, ended) {
             (Ok(value), Ok(())) => {
                 self.give_back(conn);

@@ -373,6 +373,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(users -> realms (realm_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
     meta,
     realms,

@@ -96,13 +96,15 @@ impl Sqlite {
         let idle = self.readers.lock().pop();
         let mut conn = match idle {
             Some(conn) => conn,
-            None => Conn::Sqlite(establish(&self.url)?),
+            None => Conn::Sqlite(self.reader()?),
         };
         execute(&mut conn, "BEGIN")?;
         let result = f(&mut Tx::new(&mut conn, clock, false));
-        // A connection whose transaction cannot be ended is dropped here instead of going back.
-        execute(&mut conn, "COMMIT")?;
-        self.readers.lock().push(conn);
+        // Nothing was written, so the answer stands however the transaction ends; a connection that cannot end
+        // its transaction, or whose work panicked, is dropped instead of going back.
+        if execute(&mut conn, "COMMIT").is_ok() {
+            self.readers.lock().push(conn);
+        }
         result
     }
 
@@ -128,27 +130,31 @@ impl Sqlite {
             .joined
             .fetch_add(1, Ordering::Relaxed)
             .saturating_add(1);
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            execute(&mut writer.conn, "SAVEPOINT one")?;
-            let result = f(&mut Tx::new(&mut writer.conn, clock, true));
-            match &result {
-                Ok(_) => execute(&mut writer.conn, "RELEASE one")?,
-                Err(_) => execute(&mut writer.conn, "ROLLBACK TO one; RELEASE one")?,
-            }
-            result
-        }));
-        if result.is_err() {
-            let _ = execute(&mut writer.conn, "ROLLBACK TO one; RELEASE one");
+        let mut step = execute(&mut writer.conn, "SAVEPOINT one");
+        let result = match &step {
+            Ok(()) => catch_unwind(AssertUnwindSafe(|| {
+                f(&mut Tx::new(&mut writer.conn, clock, true))
+            })),
+            Err(error) => Ok(Err(StoreError::Commit(error.to_string()).into())),
+        };
+        if step.is_ok() {
+            let end = match &result {
+                Ok(Ok(_)) => "RELEASE one",
+                Ok(Err(_)) | Err(_) => "ROLLBACK TO one; RELEASE one",
+            };
+            step = execute(&mut writer.conn, end);
         }
-        if joined < BATCH && self.waiting.load(Ordering::SeqCst) > 0 {
+        if step.is_ok() && joined < BATCH && self.waiting.load(Ordering::SeqCst) > 0 {
             // Somebody waits for the lock: he joins this transaction, and he or a later one commits it.
             writer.open = Some(Arc::clone(&batch));
         } else {
-            let outcome = execute(&mut writer.conn, "COMMIT").map_err(|error| error.to_string());
+            // Without its savepoint the transaction is gone: on a full disk or a failing one SQLite takes all of
+            // it back by itself, the neighbours' part too. Nobody may join it then, and nobody is told it is safe.
+            let outcome = step.and_then(|()| execute(&mut writer.conn, "COMMIT"));
             if outcome.is_err() {
                 let _ = execute(&mut writer.conn, "ROLLBACK");
             }
-            batch.settle(outcome);
+            batch.settle(outcome.map_err(|error| error.to_string()));
         }
         drop(writer);
         match result {
@@ -156,6 +162,13 @@ impl Sqlite {
             Ok(Err(error)) => Err(error),
             Err(panic) => resume_unwind(panic),
         }
+    }
+
+    /// A connection that cannot write, whatever is asked of it.
+    fn reader(&self) -> Result<SqliteConnection, StoreError> {
+        let mut conn = establish(&self.url)?;
+        conn.batch_execute("PRAGMA query_only = ON")?;
+        Ok(conn)
     }
 
     /// Runs work that manages its own transactions (migrations) on the writer.
@@ -201,3 +214,6 @@ fn private_file(path: &Path) -> Result<(), StoreError> {
             StoreError::Connect(format!("{} cannot be opened: {cause}", path.display()))
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! A transaction in hand.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use diesel::RunQueryDsl;
@@ -59,5 +60,29 @@ impl<'tx> Tx<'tx> {
                 ))
             }
         }
+    }
+}
+
+thread_local! {
+    static IN_TRANSACTION: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Held by the one transaction that a thread may run.
+///
+/// A second one inside it would wait for the first: for the writer on SQLite, for its row locks on PostgreSQL.
+pub(super) struct Alone(());
+
+impl Alone {
+    pub(super) fn new() -> Result<Self, StoreError> {
+        if IN_TRANSACTION.replace(true) {
+            return Err(StoreError::Nested);
+        }
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        IN_TRANSACTION.set(false);
     }
 }

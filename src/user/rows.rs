@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::name::name_key;
 use super::{AuthEpoch, User};
 use crate::kernel::{ClientUuid, RealmId, Timestamp, UserId};
-use crate::store::schema::{former_addresses, login_names, user_activity, users};
+use crate::store::schema::{former_addresses, login_names, realms, user_activity, users};
 use crate::store::{StoreError, Tx, corrupt, db};
 
 #[derive(Queryable, Selectable)]
@@ -59,6 +59,47 @@ impl TryFrom<UserRow> for User {
     }
 }
 
+/// What the gate reads of the realm beside the user.
+#[derive(Debug, Clone, Copy)]
+pub struct RealmFacts {
+    /// Whether anything of it answers.
+    pub enabled: bool,
+    /// Whether it wants proved addresses.
+    pub verifies_email: bool,
+    /// Tokens from before are refused.
+    pub not_before: Timestamp,
+}
+
+/// The realm's user of that id with what the gate reads of the realm, in one look.
+///
+/// # Errors
+/// The database fails.
+pub fn with_realm(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    id: &UserId,
+) -> Result<Option<(User, RealmFacts)>, StoreError> {
+    let row: Option<(UserRow, (bool, bool, Timestamp))> = db!(tx, |c| users::table
+        .inner_join(realms::table)
+        .filter(users::id.eq(id))
+        .filter(users::realm_id.eq(realm))
+        .select((
+            UserRow::as_select(),
+            (realms::enabled, realms::verify_email, realms::not_before)
+        ))
+        .first(c)
+        .optional())?;
+    row.map(|(row, (enabled, verifies_email, not_before))| {
+        let facts = RealmFacts {
+            enabled,
+            verifies_email,
+            not_before,
+        };
+        Ok((User::try_from(row)?, facts))
+    })
+    .transpose()
+}
+
 /// The user of that id, in whatever realm: the caller compares the realm, or uses [`in_realm`].
 ///
 /// # Errors
@@ -96,6 +137,21 @@ pub fn by_login(tx: &mut Tx<'_>, realm: &RealmId, login: &str) -> Result<Option<
     row.map(User::try_from).transpose()
 }
 
+/// The id of the user that is a client's service account.
+///
+/// # Errors
+/// The database fails.
+pub fn service_account_id(
+    tx: &mut Tx<'_>,
+    client: &ClientUuid,
+) -> Result<Option<UserId>, StoreError> {
+    db!(tx, |c| users::table
+        .filter(users::service_client.eq(client))
+        .select(users::id)
+        .first(c)
+        .optional())
+}
+
 /// The user that is a client's service account.
 ///
 /// # Errors
@@ -118,7 +174,7 @@ pub enum Conflict {
     Email,
 }
 
-/// Stores a new user.
+/// Stores a new user. Of several that want one name at once, one gets it and the others a [`Conflict`].
 ///
 /// # Errors
 /// The database fails.
@@ -131,7 +187,7 @@ pub fn insert(
         return Ok(Err(conflict));
     }
     let (attributes, extra) = json(user)?;
-    db!(tx, |c| diesel::insert_into(users::table)
+    let inserted = db!(tx, |c| diesel::insert_into(users::table)
         .values((
             (
                 users::id.eq(&user.id),
@@ -156,9 +212,17 @@ pub fn insert(
                 users::created_at.eq(user.created_at),
             ),
         ))
+        .on_conflict_do_nothing()
         .execute(c))?;
-    insert_login_names(tx, user, unique_email)?;
-    Ok(Ok(()))
+    if inserted == 0 {
+        return Ok(Err(Conflict::Username));
+    }
+    let claimed = claim_login_names(tx, user, unique_email)?;
+    if claimed.is_err() {
+        // A refusal commits, so what was written before it goes.
+        delete(tx, &user.id)?;
+    }
+    Ok(claimed)
 }
 
 /// Stores changed facts of a user, whose row the caller has locked. The epoch is not among them.
@@ -174,6 +238,20 @@ pub fn update(
         return Ok(Err(conflict));
     }
     let (attributes, extra) = json(user)?;
+    // Whoever has the names can take the row's: the row's user name is always among the names.
+    if let Err(conflict) = claim_login_names(tx, user, unique_email)? {
+        return Ok(Err(conflict));
+    }
+    let keys: Vec<String> = login_keys(user, unique_email)
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    db!(tx, |c| diesel::delete(
+        login_names::table
+            .filter(login_names::user_id.eq(&user.id))
+            .filter(login_names::name_key.ne_all(&keys))
+    )
+    .execute(c))?;
     db!(tx, |c| diesel::update(
         users::table.filter(users::id.eq(&user.id))
     )
@@ -193,11 +271,6 @@ pub fn update(
         users::gate_version.eq(users::gate_version + 1),
     ))
     .execute(c))?;
-    db!(tx, |c| diesel::delete(
-        login_names::table.filter(login_names::user_id.eq(&user.id))
-    )
-    .execute(c))?;
-    insert_login_names(tx, user, unique_email)?;
     Ok(Ok(()))
 }
 
@@ -228,30 +301,55 @@ fn conflict(
     unique_email: bool,
 ) -> Result<Option<Conflict>, StoreError> {
     for (key, conflict) in login_keys(user, unique_email) {
-        let owner: Option<UserId> = db!(tx, |c| login_names::table
-            .filter(login_names::realm_id.eq(&user.realm_id))
-            .filter(login_names::name_key.eq(&key))
-            .select(login_names::user_id)
-            .first(c)
-            .optional())?;
-        if owner.is_some_and(|owner| owner != user.id) {
+        if name_owner(tx, user, &key)?.is_some_and(|owner| owner != user.id) {
             return Ok(Some(conflict));
         }
     }
     Ok(None)
 }
 
-fn insert_login_names(tx: &mut Tx<'_>, user: &User, unique_email: bool) -> Result<(), StoreError> {
-    for (key, _) in login_keys(user, unique_email) {
-        db!(tx, |c| diesel::insert_into(login_names::table)
+/// Who signs in by that name in the user's realm.
+fn name_owner(tx: &mut Tx<'_>, user: &User, key: &str) -> Result<Option<UserId>, StoreError> {
+    db!(tx, |c| login_names::table
+        .filter(login_names::realm_id.eq(&user.realm_id))
+        .filter(login_names::name_key.eq(key))
+        .select(login_names::user_id)
+        .first(c)
+        .optional())
+}
+
+/// Takes the user's names, or none of them. An insert that meets another one waits until that has ended.
+fn claim_login_names(
+    tx: &mut Tx<'_>,
+    user: &User,
+    unique_email: bool,
+) -> Result<Result<(), Conflict>, StoreError> {
+    let mut keys = login_keys(user, unique_email);
+    // In one order for everybody: two who want the same two names wait for each other in turn, not in a ring.
+    keys.sort_by(|one, two| one.0.cmp(&two.0));
+    let mut claimed = Vec::new();
+    for (key, conflict) in keys {
+        let inserted = db!(tx, |c| diesel::insert_into(login_names::table)
             .values((
                 login_names::realm_id.eq(&user.realm_id),
                 login_names::name_key.eq(&key),
                 login_names::user_id.eq(&user.id),
             ))
+            .on_conflict_do_nothing()
             .execute(c))?;
+        if inserted == 1 {
+            claimed.push(key);
+        } else if name_owner(tx, user, &key)?.as_ref() != Some(&user.id) {
+            db!(tx, |c| diesel::delete(
+                login_names::table
+                    .filter(login_names::realm_id.eq(&user.realm_id))
+                    .filter(login_names::name_key.eq_any(&claimed))
+            )
+            .execute(c))?;
+            return Ok(Err(conflict));
+        }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// Gives the user a new epoch: every session, token, code and link from before is dead with this one UPDATE.

@@ -1,31 +1,51 @@
 //! Security headers of every answer, and the content security policy of pages (reliability H001 to H006).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, ContentType};
+use actix_web::http::header::{self, ContentType, HeaderName, HeaderValue};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{HttpRequest, HttpResponse};
 
 /// Headers of every answer, pages or not. `Strict-Transport-Security` where the public URL is https.
+pub fn list(https: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    const ALWAYS: [(HeaderName, HeaderValue); 7] = [
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        ),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            HeaderValue::from_static(
+                "camera=(), microphone=(), geolocation=(), publickey-credentials-get=(self)",
+            ),
+        ),
+        (
+            HeaderName::from_static("x-robots-tag"),
+            HeaderValue::from_static("noindex, nofollow"),
+        ),
+    ];
+    let transport = https.then_some((
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=63072000; includeSubDomains"),
+    ));
+    ALWAYS.into_iter().chain(transport)
+}
+
+/// The middleware that puts them on.
 pub fn everywhere(https: bool) -> DefaultHeaders {
-    let headers = DefaultHeaders::new()
-        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .add((header::REFERRER_POLICY, "no-referrer"))
-        .add((header::X_FRAME_OPTIONS, "DENY"))
-        .add(("Cross-Origin-Opener-Policy", "same-origin"))
-        .add(("Cross-Origin-Resource-Policy", "same-origin"))
-        .add((
-            "Permissions-Policy",
-            "camera=(), microphone=(), geolocation=(), publickey-credentials-get=(self)",
-        ))
-        .add(("X-Robots-Tag", "noindex, nofollow"));
-    if https {
-        headers.add((
-            header::STRICT_TRANSPORT_SECURITY,
-            "max-age=63072000; includeSubDomains",
-        ))
-    } else {
-        headers
-    }
+    list(https).fold(DefaultHeaders::new(), DefaultHeaders::add)
 }
 
 /// Where a page's forms may lead: ourselves, and the application that a redirect ends at. Browsers enforce

@@ -3,6 +3,8 @@
 pub mod client_ip;
 pub mod cookie;
 pub mod headers;
+pub mod intake;
 pub mod pages;
+pub mod request_log;
 pub mod texts;
 pub mod tls;

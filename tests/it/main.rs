@@ -9,6 +9,8 @@
 
 mod architecture;
 mod gate;
+mod operations;
+mod store;
 mod tour;
 /// The words that tests are written in. Not each of them is in use at all times.
 #[allow(dead_code)]

@@ -13,7 +13,7 @@ use crate::admin::call::Context;
 use crate::admin::error::AdminError;
 use crate::kernel::{Timestamp, UserId};
 use crate::realm::RequiredActionConfig;
-use crate::user::waiting::ResetProof;
+use crate::user::waiting::{self, ResetProof, WaitingAction};
 
 /// What a request says about required actions.
 #[derive(Debug, Clone, Default)]
@@ -75,13 +75,27 @@ impl Manner {
         self.due_at.is_some() || self.reset_proof.is_some() || self.reason.is_some()
     }
 
-    fn setting(&self) -> Setting<'_> {
+    /// The row to store: what the request leaves open stays as it waits, so that nobody loosens by not saying.
+    fn setting<'a>(&'a self, row: Option<&'a WaitingAction>) -> Setting<'a> {
+        let stored = |row: &'a WaitingAction| (row.due_at, row.reset_proof, row.reason.as_deref());
+        let (due_at, reset_proof, reason) = match row.map(stored) {
+            Some((due_at, proof, reason)) => (Some(due_at), proof, reason),
+            None => (None, ResetProof::Password, None),
+        };
         Setting {
-            reason: self.reason.as_deref(),
-            due_at: self.due_at,
-            reset_proof: self.reset_proof.unwrap_or(ResetProof::Password),
+            reason: self.reason.as_deref().or(reason),
+            due_at: self.due_at.or(due_at),
+            reset_proof: self.reset_proof.unwrap_or(reset_proof),
             ..Setting::by("admin")
         }
+    }
+
+    /// Whether the row is to be met later, or by weaker proof, than it is now.
+    fn loosens(&self, row: &WaitingAction) -> bool {
+        let later = self.due_at.is_some_and(|due_at| due_at > row.due_at);
+        let weaker = self.reset_proof == Some(ResetProof::Password)
+            && row.reset_proof == ResetProof::Mailbox;
+        later || weaker
     }
 }
 
@@ -183,10 +197,19 @@ impl Plan {
         for action in &self.take {
             assign::waive(context.tx, user, action, &entropy)?;
         }
+        let rows = waiting::of_user(context.tx, user)?;
+        let mut ends = self.manner.revoke_sessions;
         for action in &self.set {
-            assign::set(context.tx, user, action, &self.manner.setting())?;
+            let row = rows.iter().find(|row| row.action == *action);
+            if row.is_some() && !self.manner.changes_waiting() {
+                continue;
+            }
+            // Loosening is a way of taking, and whatever takes the reset ends what was issued before it.
+            ends |=
+                action == update_password::NAME && row.is_some_and(|row| self.manner.loosens(row));
+            assign::set(context.tx, user, action, &self.manner.setting(row))?;
         }
-        if self.manner.revoke_sessions {
+        if ends {
             assign::end_everything(context.tx, user, &entropy)?;
         }
         Ok(())
@@ -285,6 +308,37 @@ mod tests {
             .is_ok()
         );
         assert!(plan(&[], json!({ "requiredActions": ["NO_SUCH"] })).is_err());
+    }
+
+    #[test]
+    fn what_a_request_leaves_open_stays_as_strict_as_it_is() {
+        let row = WaitingAction {
+            action: update_password::NAME.to_owned(),
+            source: "admin".to_owned(),
+            reason: Some("leak".to_owned()),
+            since: Timestamp::from_seconds(5),
+            due_at: Timestamp::from_seconds(10),
+            reset_proof: ResetProof::Mailbox,
+        };
+        let noted = Manner {
+            reason: Some("again".to_owned()),
+            ..Manner::default()
+        };
+        let setting = noted.setting(Some(&row));
+        assert_eq!(setting.reset_proof, ResetProof::Mailbox);
+        assert_eq!(setting.due_at, Some(row.due_at));
+        assert_eq!(setting.reason, Some("again"));
+        assert!(!noted.loosens(&row));
+        let later = Manner {
+            due_at: Some(Timestamp::from_seconds(11)),
+            ..Manner::default()
+        };
+        let weaker = Manner {
+            reset_proof: Some(ResetProof::Password),
+            ..Manner::default()
+        };
+        assert!(later.loosens(&row) && weaker.loosens(&row));
+        assert_eq!(Manner::default().setting(None).due_at, None);
     }
 
     #[test]

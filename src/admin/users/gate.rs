@@ -1,5 +1,7 @@
 //! `GET /users/{user}/gate`: what the gate answers now for each path, asked of the production gate itself.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::action::gate::{Outstanding, Provenance, Subject, standing};
@@ -11,6 +13,25 @@ use crate::kernel::Timestamp;
 use crate::session::{self, Session};
 use crate::user::User;
 use crate::user::waiting::{self, WaitingAction};
+
+/// What the gate says to one path.
+enum Answer {
+    Cleared,
+    Required(Vec<String>),
+    Refused(&'static str),
+}
+
+impl Answer {
+    fn value(&self) -> Value {
+        match self {
+            Self::Cleared => json!({ "answer": "cleared" }),
+            Self::Required(actions) => {
+                json!({ "answer": "required_action", "required_actions": actions })
+            }
+            Self::Refused(why) => json!({ "answer": why }),
+        }
+    }
+}
 
 /// Shows the gate as the person meets it.
 ///
@@ -26,13 +47,17 @@ pub fn get(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         .collect();
     let paths = if user.service_client.is_some() {
         let answer = answer(context, &user, Provenance::Service)?;
-        Map::from_iter([("client_credentials".to_owned(), answer)])
+        BTreeMap::from([("client_credentials", answer)])
     } else {
         person(context, &user, live.first(), now)?
     };
     let cleared = paths
         .values()
-        .all(|answer| answer["answer"] != "required_action");
+        .all(|answer| !matches!(answer, Answer::Required(_)));
+    let paths: Map<String, Value> = paths
+        .iter()
+        .map(|(path, answer)| ((*path).to_owned(), answer.value()))
+        .collect();
     let waiting: Vec<Value> = waiting::of_user(context.tx, &user.id)?
         .iter()
         .map(show)
@@ -58,7 +83,7 @@ fn person(
     user: &User,
     session: Option<&Session>,
     now: Timestamp,
-) -> Result<Map<String, Value>, AdminError> {
+) -> Result<BTreeMap<&'static str, Answer>, AdminError> {
     let epoch = user.auth_epoch.clone();
     let browser = Provenance::Proof {
         epoch: epoch.clone(),
@@ -66,9 +91,9 @@ fn person(
     let password = Provenance::Password {
         epoch: epoch.clone(),
     };
-    let mut paths = Map::new();
-    paths.insert("browser".into(), answer(context, user, browser)?);
-    paths.insert("password".into(), answer(context, user, password.clone())?);
+    let mut paths = BTreeMap::new();
+    paths.insert("browser", answer(context, user, browser)?);
+    paths.insert("password", answer(context, user, password.clone())?);
     let silent = session.map(|session| Provenance::Session {
         session: session.id.clone(),
         interactive: false,
@@ -94,7 +119,7 @@ fn person(
             Some(provenance) => answer(context, user, provenance)?,
             None => without_session(context, user, password.clone())?,
         };
-        paths.insert(path.to_owned(), shown);
+        paths.insert(path, shown);
     }
     Ok(paths)
 }
@@ -104,40 +129,33 @@ fn without_session(
     context: &mut Context<'_, '_>,
     user: &User,
     password: Provenance,
-) -> Result<Value, AdminError> {
-    let shown = answer(context, user, password)?;
-    if shown["answer"] == "cleared" {
-        Ok(json!({ "answer": "no_session" }))
-    } else {
-        Ok(shown)
-    }
+) -> Result<Answer, AdminError> {
+    Ok(match answer(context, user, password)? {
+        Answer::Cleared => Answer::Refused("no_session"),
+        other => other,
+    })
 }
 
 fn answer(
     context: &mut Context<'_, '_>,
     user: &User,
     provenance: Provenance,
-) -> Result<Value, AdminError> {
+) -> Result<Answer, AdminError> {
     let subject = Subject {
         realm: context.config.realm.id.clone(),
         user: user.id.clone(),
         provenance,
     };
-    let word = match standing(context.tx, &subject)? {
-        Ok(_) => "cleared",
-        Err(Outstanding::Actions(waiting)) => {
-            return Ok(json!({
-                "answer": "required_action", "required_actions": waiting.actions,
-            }));
-        }
-        Err(Outstanding::Unknown) => "unknown",
-        Err(Outstanding::RealmDisabled) => "realm_disabled",
-        Err(Outstanding::Disabled) => "disabled",
-        Err(Outstanding::Locked) => "locked",
-        Err(Outstanding::Stale) => "stale",
-        Err(Outstanding::SessionEnded) => "session_ended",
-    };
-    Ok(json!({ "answer": word }))
+    Ok(match standing(context.tx, &subject)? {
+        Ok(_) => Answer::Cleared,
+        Err(Outstanding::Actions(waiting)) => Answer::Required(waiting.actions),
+        Err(Outstanding::Unknown) => Answer::Refused("unknown"),
+        Err(Outstanding::RealmDisabled) => Answer::Refused("realm_disabled"),
+        Err(Outstanding::Disabled) => Answer::Refused("disabled"),
+        Err(Outstanding::Locked) => Answer::Refused("locked"),
+        Err(Outstanding::Stale) => Answer::Refused("stale"),
+        Err(Outstanding::SessionEnded) => Answer::Refused("session_ended"),
+    })
 }
 
 fn show(row: &WaitingAction) -> Value {

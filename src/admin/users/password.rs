@@ -244,16 +244,16 @@ pub fn disable_types(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
 mod tests {
     use super::*;
 
-    fn found(credentials: Value) -> Result<Option<(String, bool)>, AdminError> {
+    fn found(credentials: &Value) -> Result<Option<(String, bool)>, AdminError> {
         let sent = SHAPE.read(json!({ "credentials": credentials }))?;
         Ok(in_body(&sent)?.map(|typed| (typed.value, typed.temporary)))
     }
 
     #[test]
     fn one_plain_password_is_read_and_nothing_is_dropped() {
-        assert_eq!(found(json!([])).unwrap(), None);
+        assert_eq!(found(&json!([])).unwrap(), None);
         assert_eq!(
-            found(json!([{ "value": "pw", "temporary": "true" }])).unwrap(),
+            found(&json!([{ "value": "pw", "temporary": "true" }])).unwrap(),
             Some(("pw".into(), true))
         );
         for refused in [
@@ -264,7 +264,7 @@ mod tests {
             json!([{ "value": "a", "nope": 1 }]),
             json!({}),
         ] {
-            assert!(found(refused.clone()).is_err(), "{refused}");
+            assert!(found(&refused).is_err(), "{refused}");
         }
     }
 }

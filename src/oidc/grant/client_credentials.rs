@@ -23,14 +23,14 @@ pub fn claim<'a>(
         Ok(scope) => scope,
         Err(invalid) => return Ok(Err(TokenError::Scope(invalid))),
     };
-    let Some(account) = user::rows::service_account(tx, &request.client.id)? else {
+    let Some(account) = user::rows::service_account_id(tx, &request.client.id)? else {
         return Ok(Err(TokenError::NoServiceAccount(
             "Client not enabled to retrieve service account",
         )));
     };
     let subject = Subject {
         realm: request.config.realm.id.clone(),
-        user: account.id,
+        user: account,
         provenance: Provenance::Service,
     };
     Ok(Ok(Claimed {

@@ -9,7 +9,7 @@ use super::sign::{Algorithm, SigningKey};
 use crate::kernel::seal::Keyring;
 use crate::kernel::{Entropy, RealmId, Timestamp};
 use crate::realm;
-use crate::store::schema::realm_keys;
+use crate::store::schema::{realm_keys, realms};
 use crate::store::{StoreError, Tx, corrupt, db};
 
 /// Whether a key signs, only verifies, or is about to sign.
@@ -135,6 +135,46 @@ impl KeySet {
         let keys: Vec<&Value> = self.keys.iter().map(|key| key.key.public_jwk()).collect();
         json!({ "keys": keys })
     }
+}
+
+/// What may be said of a key without opening it.
+#[derive(Debug, Clone, Queryable)]
+pub struct KeySummary {
+    /// The realm's name.
+    pub realm: String,
+    /// The key's id.
+    pub kid: String,
+    /// Its algorithm.
+    pub algorithm: String,
+    /// [`KeyState`]'s word.
+    pub state: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The keys of one realm or of all, by realm and newest first. Needs no master key.
+///
+/// # Errors
+/// The database fails.
+pub fn list(tx: &mut Tx<'_>, realm: Option<&RealmId>) -> Result<Vec<KeySummary>, StoreError> {
+    db!(tx, |c| {
+        let mut query = realm_keys::table
+            .inner_join(realms::table.on(realms::id.eq(realm_keys::realm_id)))
+            .into_boxed();
+        if let Some(realm) = realm {
+            query = query.filter(realm_keys::realm_id.eq(realm));
+        }
+        query
+            .order((realms::name, realm_keys::created_at.desc(), realm_keys::id))
+            .select((
+                realms::name,
+                realm_keys::id,
+                realm_keys::algorithm,
+                realm_keys::state,
+                realm_keys::created_at,
+            ))
+            .load(c)
+    })
 }
 
 /// Makes a key for the realm and stores it sealed.

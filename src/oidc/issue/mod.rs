@@ -40,8 +40,8 @@ use serde_json::{Map, Value, json};
 
 pub use claims::{Source, Target};
 pub use keys::{
-    KeySet, KeyState, RealmKey, create as create_key, delete as delete_key, reseal,
-    set_state as set_key_state,
+    KeySet, KeyState, KeySummary, RealmKey, create as create_key, delete as delete_key,
+    list as list_keys, reseal, set_state as set_key_state,
 };
 pub use sign::{Algorithm, SigningKey};
 pub use verify::{OurToken, verify_ours};

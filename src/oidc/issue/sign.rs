@@ -57,6 +57,8 @@ enum Pair {
 
 /// A private key, parsed once. No `Debug`, no way to the private part but [`SigningKey::pkcs8`] for sealing.
 pub struct SigningKey {
+    /// The encoded headers of the types that tokens have, so that they are not written each time.
+    headers: [(&'static str, String); 2],
     kid: String,
     algorithm: Algorithm,
     pair: Pair,
@@ -143,7 +145,12 @@ impl SigningKey {
             members.insert("alg".into(), json!(algorithm.as_str()));
             members.insert("use".into(), json!("sig"));
         }
+        let header = |typ: &'static str| {
+            let header = json!({ "alg": algorithm.as_str(), "typ": typ, "kid": kid });
+            (typ, URL_SAFE_NO_PAD.encode(header.to_string()))
+        };
         Ok(Self {
+            headers: [header("JWT"), header("at+jwt")],
             kid,
             algorithm,
             pair,
@@ -169,9 +176,14 @@ impl SigningKey {
 
     /// Signs header and claims as a compact JWS (RFC 7515 section 7.1).
     pub(super) fn sign(&self, typ: &str, claims: &impl Serialize) -> Result<String, StoreError> {
-        let header = json!({ "alg": self.algorithm.as_str(), "typ": typ, "kid": self.kid });
+        let (_, header) = self
+            .headers
+            .iter()
+            .find(|(known, _)| *known == typ)
+            .ok_or_else(|| broken("a token of an unknown type"))?;
         let claims = serde_json::to_vec(claims).map_err(|_| broken("claims cannot be written"))?;
-        let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+        let mut token = String::with_capacity(header.len() + claims.len() * 2);
+        token.push_str(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         let failed = |_| broken("a signature could not be made");

@@ -1,0 +1,130 @@
+//! Start, stop, and certificates that are renewed while the server runs.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rcgen::{CertificateParams, KeyPair};
+
+use super::process::{Place, receive};
+
+const DISCOVERY: &str = "/realms/master/.well-known/openid-configuration";
+
+#[test]
+fn a_server_that_shall_stop_is_not_ready_at_once_and_finishes_what_it_began() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut begun = server.connect();
+    begun
+        .write_all(
+            b"POST /realms/master/protocol/openid-connect/token HTTP/1.1\r\nHost: x\r\n\
+              Content-Length: 10\r\n\r\ngrant",
+        )
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+
+    server.signal("TERM");
+    let told = Instant::now();
+    while server.ready() == Some(200) {
+        assert!(told.elapsed() < Duration::from_secs(1), "still ready");
+    }
+    assert_eq!(server.ready(), Some(503));
+    assert_eq!(
+        server.get(DISCOVERY).status,
+        200,
+        "new requests are still served"
+    );
+    // The listener is closed by now, and this request is still in the air.
+    std::thread::sleep(Duration::from_millis(2500));
+    begun.write_all(b"_type").unwrap();
+    let answer = receive(&mut begun).expect("an answer");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let (code, _) = server.ended();
+    assert_eq!(code, Some(0));
+    assert!(
+        told.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        told.elapsed()
+    );
+}
+
+#[test]
+fn ctrl_c_stops_at_once_even_with_idle_connections() {
+    let place = Place::new();
+    let server = place.serve();
+    let mut idle = server.connect();
+    write!(idle, "GET {DISCOVERY} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    server.signal("INT");
+    let (code, took) = server.ended();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+fn write_certificate(folder: &Path) -> reqwest::Certificate {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    // As renewal tools do: beside the old ones, then in their place.
+    for (name, text) in [
+        ("tls.crt", certificate.pem()),
+        ("tls.key", key.serialize_pem()),
+    ] {
+        let written = folder.join("written");
+        std::fs::write(&written, text).unwrap();
+        std::fs::rename(written, folder.join(name)).unwrap();
+    }
+    reqwest::Certificate::from_der(certificate.der()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_taken_into_use() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let place = Place::new();
+    let https = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = https.local_addr().unwrap().port();
+    drop(https);
+    let first = write_certificate(&place.path(""));
+    let url = format!("https://localhost:{port}{DISCOVERY}");
+    let (certificate, key) = (place.path("tls.crt"), place.path("tls.key"));
+    let place = place
+        .set("VESTIBULE_PUBLIC_URL", format!("https://localhost:{port}"))
+        .set("VESTIBULE_HTTPS_ADDR", format!("127.0.0.1:{port}"))
+        .set("VESTIBULE_TLS_CERT", certificate.display().to_string())
+        .set("VESTIBULE_TLS_KEY", key.display().to_string());
+    let server = place.serve();
+    let ask = |trusted: &reqwest::Certificate| {
+        let client = reqwest::Client::builder()
+            .tls_built_in_root_certs(false)
+            .add_root_certificate(trusted.clone())
+            .build()
+            .unwrap();
+        client.get(&url).send()
+    };
+    let answer = ask(&first).await.unwrap();
+    assert!(answer.headers().contains_key("strict-transport-security"));
+    let examined = place.run(&["doctor"]);
+    assert!(
+        examined.out.contains("the certificate is for localhost"),
+        "{}",
+        examined.out
+    );
+
+    // Files that cannot be used change nothing.
+    std::fs::write(place.path("tls.key"), "half a ke").unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(ask(&first).await.is_ok());
+    assert!(server.log().contains("cannot be used"), "{}", server.log());
+
+    let second = write_certificate(&place.path(""));
+    let began = Instant::now();
+    while ask(&second).await.is_err() {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{}",
+            server.log()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(ask(&first).await.is_err());
+}

@@ -1,0 +1,206 @@
+//! `keys rotate-master`: what was sealed opens under the new key, and an interruption at any step is mended.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use diesel::prelude::*;
+use serde_json::{Map, json};
+use vestibule::client::{Client, ClientSettings};
+use vestibule::kernel::seal::{Keyring, MasterKey};
+use vestibule::kernel::{ClientUuid, Clock, Entropy};
+use vestibule::oidc::issue::KeySet;
+use vestibule::oidc::provision::{self, MASTER, Tools};
+use vestibule::oidc::{reseal, secret_digest};
+use vestibule::realm;
+use vestibule::store::schema::outbox;
+use vestibule::store::{Conn, Location, Store, StoreError};
+
+use super::process::{Place, files};
+
+fn key() -> MasterKey {
+    MasterKey::generate(&|out: &mut [u8]| Entropy.fill(out))
+}
+
+#[test]
+fn everything_sealed_opens_under_the_new_key_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::Sqlite(folder.path().join("v.db"));
+    let store = Store::open(&location, Clock::system(), 1).unwrap();
+    let old = Keyring::new(key());
+    let client = ClientUuid::new("c1");
+    let realm_id = store
+        .tx(|tx| {
+            let tools = Tools {
+                keyring: &old,
+                entropy: &Entropy,
+            };
+            let mut realm =
+                provision::create_realm(tx, tools, (None, MASTER, true), Map::new())?.unwrap();
+            let confidential = Client {
+                id: client.clone(),
+                realm_id: realm.id.clone(),
+                client_id: "app".to_owned(),
+                enabled: true,
+                secret_digest: None,
+                settings: ClientSettings::default(),
+                default_scopes: Vec::new(),
+                optional_scopes: Vec::new(),
+                mappers: Vec::new(),
+            };
+            assert!(provision::create_client(
+                tx,
+                tools,
+                &realm,
+                &confidential,
+                Some("s3cret")
+            )?);
+            let place = format!("realms/smtp_password/{}", realm.id);
+            let sealed = seal(&old, "smtp pass", &place);
+            realm.settings.smtp_server = BTreeMap::from([
+                ("host".to_owned(), json!("mail")),
+                (
+                    "password".to_owned(),
+                    json!(format!("sealed:{}", STANDARD.encode(sealed))),
+                ),
+            ]);
+            realm::rows::update(tx, &realm)?;
+            Ok::<_, StoreError>(realm.id)
+        })
+        .unwrap();
+    let mail_place = format!("outbox/content_sealed/m1/{realm_id}");
+    put_mail(
+        &folder.path().join("v.db"),
+        "m1",
+        realm_id.as_str(),
+        &seal(&old, "a mail", &mail_place),
+    );
+    put_mail(&folder.path().join("v.db"), "m2", realm_id.as_str(), &[]);
+
+    let both = Keyring {
+        current: key(),
+        older: vec![old.current],
+    };
+    let tools = Tools {
+        keyring: &both,
+        entropy: &Entropy,
+    };
+    let count = store.tx(|tx| reseal::everything(tx, tools)).unwrap();
+    assert_eq!(
+        (count.client_secrets, count.smtp_passwords, count.mails),
+        (1, 1, 1)
+    );
+    assert!(count.signing_keys >= 3);
+
+    let new = Keyring::new(both.current);
+    let tools = Tools {
+        keyring: &new,
+        entropy: &Entropy,
+    };
+    store
+        .read(|tx| {
+            KeySet::load(tx, &realm_id, &new)?;
+            let secret = provision::reveal_secret(tx, tools, &realm_id, &client)?;
+            assert_eq!(secret.as_deref(), Some("s3cret"));
+            let realm = realm::rows::by_name(tx, MASTER)?.unwrap();
+            let stored = vestibule::client::rows::by_id(tx, &realm_id, &client)?.unwrap();
+            assert_eq!(
+                stored.secret_digest,
+                Some(secret_digest(&new, client.as_str(), "s3cret"))
+            );
+            let password = realm.settings.smtp_server["password"].as_str().unwrap();
+            let sealed = STANDARD
+                .decode(password.strip_prefix("sealed:").unwrap())
+                .unwrap();
+            let place = format!("realms/smtp_password/{realm_id}");
+            assert_eq!(&*new.open(&sealed, &place).unwrap(), b"smtp pass");
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    let mail = mail(&folder.path().join("v.db"), "m1");
+    assert_eq!(&*new.open(&mail, &mail_place).unwrap(), b"a mail");
+}
+
+fn seal(keyring: &Keyring, text: &str, place: &str) -> Vec<u8> {
+    let fill = |out: &mut [u8]| Entropy.fill(out);
+    keyring.seal(text.as_bytes(), place, &fill).unwrap()
+}
+
+fn connect(database: &std::path::Path) -> diesel::SqliteConnection {
+    diesel::SqliteConnection::establish(database.to_str().unwrap()).unwrap()
+}
+
+fn put_mail(database: &std::path::Path, id: &str, realm: &str, content: &[u8]) {
+    diesel::insert_into(outbox::table)
+        .values((
+            outbox::id.eq(id),
+            outbox::realm_id.eq(realm),
+            outbox::recipient.eq("x@example.org"),
+            outbox::template.eq("t"),
+            outbox::locale.eq("en"),
+            outbox::content_sealed.eq(content),
+            outbox::state.eq("queued"),
+            outbox::attempts.eq(0),
+            outbox::not_before.eq(0),
+            outbox::lease_until.eq(0),
+            outbox::created_at.eq(0),
+            outbox::expires_at.eq(0),
+        ))
+        .execute(&mut connect(database))
+        .unwrap();
+}
+
+fn mail(database: &std::path::Path, id: &str) -> Vec<u8> {
+    outbox::table
+        .filter(outbox::id.eq(id))
+        .select(outbox::content_sealed)
+        .first(&mut connect(database))
+        .unwrap()
+}
+
+#[test]
+fn an_interrupted_rotation_is_finished_by_the_next_run() {
+    let place = Place::new();
+    drop(place.serve());
+    let keys = place.run(&["keys", "list", "--json"]).json();
+
+    // Interrupted before the database was done: the new key waits beside the old one.
+    let random = |out: &mut [u8]| Entropy.fill(out);
+    let waiting = MasterKey::create(&place.path("master.key.next"), &random).unwrap();
+    drop(place.serve());
+    let rotated = place.run(&["keys", "rotate-master", "--json"]).json();
+    assert_eq!(rotated["masterKey"]["id"], waiting.id().to_string());
+    assert!(rotated["resealed"]["signingKeys"].as_u64().unwrap() >= 3);
+    let kept = format!("master.key.old-{}", rotated["old"]["id"].as_str().unwrap());
+    assert_eq!(
+        files(&place.path(""), "master.key"),
+        ["master.key", kept.as_str()]
+    );
+    drop(place.serve());
+
+    // Interrupted after the database was done: the files are as they were before.
+    std::fs::rename(place.path("master.key"), place.path("master.key.next")).unwrap();
+    std::fs::rename(place.path(&kept), place.path("master.key")).unwrap();
+    place.run(&["serve"]).refused(2, "keys rotate-master");
+    let finished = place.run(&["keys", "rotate-master", "--json"]).json();
+    assert_eq!(finished["masterKey"]["id"], waiting.id().to_string());
+    assert_eq!(finished["resealed"], json!(null));
+
+    let server = place.serve();
+    assert_eq!(place.run(&["keys", "list", "--json"]).json(), keys);
+    let jwks = server
+        .get("/realms/master/protocol/openid-connect/certs")
+        .json();
+    assert_eq!(
+        jwks["keys"].as_array().unwrap().len(),
+        keys.as_array().unwrap().len()
+    );
+
+    // A key that never belonged here is refused as such.
+    drop(server);
+    std::fs::remove_file(place.path("master.key")).unwrap();
+    MasterKey::create(&place.path("master.key"), &random).unwrap();
+    place
+        .run(&["serve"])
+        .refused(2, "not the one the database was encrypted with");
+}
