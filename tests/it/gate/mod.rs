@@ -2,6 +2,7 @@
 //!
 //! Rows of the threat list are named in the doc comments of their tests.
 
+mod admin;
 mod audit;
 mod crowd;
 mod matrix;
@@ -9,6 +10,7 @@ mod pages;
 mod passwords;
 mod promise;
 mod states;
+mod verify_email;
 mod window;
 
 use crate::support::app::{TestApp, User};

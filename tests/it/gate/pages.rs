@@ -190,29 +190,24 @@ on_both!(garbage_in_headers_skips_no_step);
 async fn garbage_in_headers_skips_no_step(app: TestApp) {
     let garbage = [
         ("x-forwarded-for", "a"),
-        ("x-forwarded-for", "::::, 256.256.256.256, \u{1}"),
+        ("x-forwarded-for", "::::, 256.256.256.256, [::1"),
         ("forwarded", "for=\"_;;;proto=,=by"),
         ("x-forwarded-host", "evil.example"),
         ("x-forwarded-proto", "javascript"),
-        ("accept-language", ";q=x,,*;q=2,zz-ZZZZZZZZZZZZ-\u{7f}"),
+        ("accept-language", ";q=x,,*;q=2,zz-ZZZZZZZZZZZZ"),
+        ("accept-language", "\u{80}\u{81}"),
         ("user-agent", "<svg/onload=canary()>"),
         ("traceparent", "00-zz-zz-99"),
-        ("content-length-x", "-1"),
-        ("cookie-x", "\u{80}\u{81}"),
         ("authorization", "Basic !!!"),
         ("if-none-match", "*"),
         ("range", "bytes=0-0"),
-        ("expect-ct", "x"),
+        ("accept", "image/*"),
     ];
     for (number, (name, value)) in garbage.iter().enumerate() {
         let alice = app
             .user(&format!("alice-{number}"))
             .force_password_reset()
             .await;
-        if value.bytes().any(|byte| byte < 32 || byte == 127) {
-            // The client library sends no control characters; the rest of the value is garbage enough.
-            continue;
-        }
         let mut browser = app.browser();
         browser.headers = vec![((*name).to_owned(), (*value).to_owned())];
         browser

@@ -132,7 +132,7 @@ async fn a_temporary_password_that_died_is_not_revived_by_a_longer_lifespan(app:
 }
 
 on_postgres!(a_submit_that_waited_on_a_lock_across_the_end_is_refused);
-/// V189: the clock is read after the lock was had, at both places where a submit can wait.
+/// V189: the clock is read after the lock was had, whichever lock of the row the other holds.
 async fn a_submit_that_waited_on_a_lock_across_the_end_is_refused(app: TestApp) {
     for (name, lock) in [("alice", "FOR UPDATE"), ("bea", "FOR SHARE")] {
         let user = app.user(name).force_password_reset().await;

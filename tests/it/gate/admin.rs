@@ -1,0 +1,193 @@
+//! The gate and the admin API: administrators are gated as everybody is, and what they do to a flag holds.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{NEW, stock};
+use crate::support::app::{TestApp, User};
+use crate::support::database::{ADMIN, on_both};
+use crate::support::rp::{JsonAnswer, RelyingParty};
+
+/// The command line's client, as scripts use it: public, with the password grant.
+fn admin_cli(app: &TestApp, realm: &str) -> RelyingParty {
+    let mut client = app.legacy.in_realm(realm);
+    client.client_id = "admin-cli".to_owned();
+    client.secret = None;
+    client
+}
+
+/// The operator's access token.
+async fn operator(app: &TestApp) -> String {
+    let answer = admin_cli(app, "master")
+        .password_grant(ADMIN.0, ADMIN.1)
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.text("access_token").to_owned()
+}
+
+async fn call(
+    app: &TestApp,
+    token: &str,
+    (method, path): (Method, &str),
+    body: Option<&Value>,
+) -> JsonAnswer {
+    let url = app.here(&format!("{}/admin/realms{path}", app.public_url()));
+    let mut request = app.http.request(method, url).bearer_auth(token);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let answer = request.send().await.expect("an answer");
+    JsonAnswer {
+        status: answer.status().as_u16(),
+        body: answer.json().await.unwrap_or(Value::Null),
+    }
+}
+
+fn of(user: &User, tail: &str) -> String {
+    format!("/t1/users/{}{tail}", user.id)
+}
+
+on_both!(an_administrator_who_is_gated_manages_nothing);
+/// Row 14 of the oracle: 403 by name, with the token from before; also for the first administrator.
+async fn an_administrator_who_is_gated_manages_nothing(app: TestApp) {
+    let carol = app
+        .user("carol")
+        .client_role("realm-management", "realm-admin")
+        .await;
+    let bob = app.user("bob").await;
+    let token = admin_cli(&app, "t1")
+        .password_grant("carol", &carol.password)
+        .await
+        .text("access_token")
+        .to_owned();
+    let users = (Method::GET, "/t1/users");
+    assert_eq!(call(&app, &token, users.clone(), None).await.status, 200);
+    app.force_password_reset(&carol).await;
+    let shut = json!({ "error": "required_action", "required_actions": ["UPDATE_PASSWORD"] });
+    let lift = json!({ "requiredActions": [] });
+    let own = of(&carol, "");
+    let others = of(&bob, "/reset-password");
+    let password = json!({ "type": "password", "value": NEW, "temporary": false });
+    for (method, path, body) in [
+        (Method::GET, "/t1/users", None),
+        (Method::GET, "/t1", None),
+        (Method::PUT, own.as_str(), Some(&lift)),
+        (Method::PUT, others.as_str(), Some(&password)),
+        (Method::POST, "/t1/users", Some(&lift)),
+    ] {
+        let answer = call(&app, &token, (method.clone(), path), body).await;
+        assert_eq!(
+            (answer.status, &answer.body),
+            (403, &shut),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(app.waiting(&carol).await, ["UPDATE_PASSWORD"]);
+    admin_cli(&app, "t1")
+        .password_grant("carol", &carol.password)
+        .await
+        .assert_error("invalid_grant");
+}
+
+on_both!(a_flag_set_over_the_admin_api_shuts_everything_at_once);
+/// P1: by `requiredActions`, by `forcePasswordReset` and by a temporary password.
+async fn a_flag_set_over_the_admin_api_shuts_everything_at_once(app: TestApp) {
+    let token = operator(&app).await;
+    for (number, (tail, body)) in [
+        ("", json!({ "requiredActions": ["UPDATE_PASSWORD"] })),
+        ("", json!({ "requiredActions": ["update_password"] })),
+        ("", json!({ "forcePasswordReset": true })),
+        (
+            "/reset-password",
+            json!({ "type": "password", "value": "handed over", "temporary": true }),
+        ),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let alice = app.user(&format!("alice-{number}")).await;
+        stock(&app, &alice).await;
+        if tail.contains("password") {
+            app.ledger.password(&alice.id, "handed over");
+        }
+        let answer = call(&app, &token, (Method::PUT, &of(&alice, tail)), Some(body)).await;
+        assert_eq!(answer.status, 204, "{body}: {}", answer.body);
+        assert_eq!(app.waiting(&alice).await, ["UPDATE_PASSWORD"], "{body}");
+        app.assert_no_tokens_for(&alice).await;
+    }
+}
+
+on_both!(an_administrator_who_lifts_a_flag_revives_nothing);
+/// V178, by the ways of the admin API.
+async fn an_administrator_who_lifts_a_flag_revives_nothing(app: TestApp) {
+    let token = operator(&app).await;
+    for (number, (tail, body)) in [
+        ("", json!({ "requiredActions": [] })),
+        ("", json!({ "forcePasswordReset": false })),
+        (
+            "/reset-password",
+            json!({ "type": "password", "value": "by the operator", "temporary": false }),
+        ),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let alice = app.user(&format!("alice-{number}")).await;
+        stock(&app, &alice).await;
+        let stolen = app.ledger.of(&alice).without_password(&alice.password);
+        app.force_password_reset(&alice).await;
+        let answer = call(&app, &token, (Method::PUT, &of(&alice, tail)), Some(body)).await;
+        assert_eq!(answer.status, 204, "{body}: {}", answer.body);
+        assert!(app.waiting(&alice).await.is_empty(), "{body}");
+        app.assert_nothing_opens(&alice, &stolen).await;
+    }
+}
+
+on_both!(a_script_that_read_before_the_flag_cannot_undo_it);
+/// V179: the copy from before, put back, is a conflict.
+async fn a_script_that_read_before_the_flag_cannot_undo_it(app: TestApp) {
+    let token = operator(&app).await;
+    let alice = app.user("alice").await;
+    let path = of(&alice, "");
+    let read = call(&app, &token, (Method::GET, &path), None).await;
+    assert_eq!(read.status, 200, "{}", read.body);
+    app.force_password_reset(&alice).await;
+    let answer = call(&app, &token, (Method::PUT, &path), Some(&read.body)).await;
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    assert_eq!(app.waiting(&alice).await, ["UPDATE_PASSWORD"]);
+}
+
+on_both!(an_action_that_nobody_can_carry_out_is_refused_by_name);
+/// A dropped action is an open gate.
+async fn an_action_that_nobody_can_carry_out_is_refused_by_name(app: TestApp) {
+    let token = operator(&app).await;
+    let alice = app.user("alice").await;
+    let body = json!({ "requiredActions": ["UPDATE_PASSWORD", "READ_MINDS"] });
+    let answer = call(&app, &token, (Method::PUT, &of(&alice, "")), Some(&body)).await;
+    assert_eq!(answer.status, 400);
+    let text = answer.body.to_string();
+    assert!(
+        text.contains("READ_MINDS") && text.contains("UPDATE_PASSWORD"),
+        "{text}"
+    );
+    assert!(app.waiting(&alice).await.is_empty(), "all or nothing");
+}
+
+on_both!(what_the_gate_says_of_a_person_is_what_it_does);
+/// `GET users/{id}/gate` is answered by the gate itself.
+async fn what_the_gate_says_of_a_person_is_what_it_does(app: TestApp) {
+    let token = operator(&app).await;
+    let alice = app.user("alice").force_password_reset().await;
+    let path = of(&alice, "/gate");
+    let gated = call(&app, &token, (Method::GET, &path), None).await;
+    assert_eq!(gated.status, 200, "{}", gated.body);
+    assert!(gated.body.to_string().contains("UPDATE_PASSWORD"));
+    app.assert_no_tokens_for(&alice).await;
+    app.waive(&alice, "UPDATE_PASSWORD").await;
+    let free = call(&app, &token, (Method::GET, &path), None).await;
+    assert!(
+        !free.body.to_string().contains("UPDATE_PASSWORD"),
+        "{}",
+        free.body
+    );
+}
