@@ -68,7 +68,7 @@ fn acceptable(uri: &str) -> bool {
         && !uri.contains('#')
         && parsed.username().is_empty()
         && parsed.password().is_none()
-        && !(web && !parsed.has_host())
+        && (!web || parsed.has_host())
 }
 
 /// Whether `requested` is one of the registered URIs.

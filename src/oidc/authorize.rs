@@ -302,7 +302,7 @@ pub(super) fn start(
     let now = tx.now()?;
     let cookies = Cookies::new(config.realm.cookie_tag(), engine.secure_cookies());
     let known = browser.id(&cookies);
-    let id = known.clone().unwrap_or_else(|| engine.entropy.token());
+    let id = known.unwrap_or_else(|| engine.entropy.token());
     let mut flow = Flow {
         id: engine.entropy.short_id(),
         realm_id: config.realm.id.clone(),

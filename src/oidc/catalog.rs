@@ -195,7 +195,7 @@ impl Catalog {
     /// # Errors
     /// The database fails.
     pub fn refresh(&self, store: &Store) -> Result<(), StoreError> {
-        let versions = store.read(|tx| realm::rows::versions(tx))?;
+        let versions = store.read(realm::rows::versions)?;
         let names: HashSet<&str> = versions.iter().map(|(name, _, _)| name.as_str()).collect();
         self.realms
             .write()

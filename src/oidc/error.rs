@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::{Map, json};
 
 use super::scope::InvalidScope;
 use crate::store::StoreError;
@@ -147,17 +147,18 @@ impl TokenError {
     /// The answer: never cached, no more said than the enum says.
     pub fn response(&self) -> HttpResponse {
         let (status, error, description) = self.parts();
-        let mut body = json!({ "error": error });
+        let mut body = Map::new();
+        body.insert("error".to_owned(), json!(error));
         if !description.is_empty() {
-            body["error_description"] = Value::String(description.into_owned());
+            body.insert("error_description".to_owned(), json!(description));
         }
         if let Self::NotFullySetUp {
             actions,
             continue_uri,
         } = self
         {
-            body["required_actions"] = json!(actions);
-            body["continue_uri"] = json!(continue_uri);
+            body.insert("required_actions".to_owned(), json!(actions));
+            body.insert("continue_uri".to_owned(), json!(continue_uri));
         }
         let mut response = HttpResponse::build(status);
         response

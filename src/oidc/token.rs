@@ -73,6 +73,9 @@ pub(super) fn form_of(request: &HttpRequest, body: &[u8]) -> Result<Form, TokenE
     }
 }
 
+/// Who asks: the realm and the authenticated client.
+type Admitted = (Arc<RealmConfig>, Arc<Client>);
+
 struct Call {
     engine: Arc<Engine>,
     realm: String,
@@ -108,7 +111,7 @@ impl Call {
         &self,
         tx: &mut Tx<'_>,
         grant: Grant,
-    ) -> Result<Result<(Arc<RealmConfig>, Arc<Client>), TokenError>, StoreError> {
+    ) -> Result<Result<Admitted, TokenError>, StoreError> {
         let Some(config) = self.engine.catalog.current(tx, &self.realm)? else {
             return Ok(Err(TokenError::NoRealm));
         };

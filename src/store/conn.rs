@@ -10,6 +10,10 @@ use super::postgres::OwnRuntime;
 pub type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, OwnRuntime>;
 
 /// A connection to one of the two databases.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few of them, and they are moved rarely"
+)]
 pub enum Conn {
     /// SQLite, bundled.
     Sqlite(SqliteConnection),

@@ -37,6 +37,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where the data lies.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few of them, and they are moved rarely"
+)]
 pub enum Location {
     /// A SQLite file.
     Sqlite(std::path::PathBuf),
@@ -57,6 +61,10 @@ struct Inner {
     capacity: usize,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few of them, and they are moved rarely"
+)]
 enum Backend {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, from the ground up.
 const LAYERS: &[&[&str]] = &[
-    &["kernel", "password", "config"],
+    &["kernel", "password", "config", "logging"],
     &["store", "web"],
     &[
         "realm", "user", "client", "role", "group", "scope", "session", "mail", "link",
@@ -28,13 +28,14 @@ const LAYERS: &[&[&str]] = &[
 const BESIDE: &[(&str, &[&str])] = &[
     ("password", &["kernel"]),
     ("config", &["kernel"]),
+    ("logging", &["config"]),
     ("scope", &["realm"]),
     ("role", &["realm"]),
     ("group", &["realm", "role"]),
     ("client", &["realm", "role", "scope"]),
     ("user", &["realm", "role", "group"]),
     ("session", &["realm", "client", "user"]),
-    ("mail", &["realm", "client", "user"]),
+    ("mail", &["realm", "client", "user", "session"]),
     ("link", &["realm", "client", "user", "session", "mail"]),
     ("login", &["flow"]),
     ("action", &["flow"]),

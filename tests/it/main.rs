@@ -10,8 +10,8 @@
 mod architecture;
 mod gate;
 mod operations;
-mod store;
 mod protocol;
+mod store;
 mod tour;
 /// The words that tests are written in. Not each of them is in use at all times.
 #[allow(dead_code)]

@@ -101,11 +101,11 @@ impl Source<'_> {
             }
             "oidc-usermodel-client-role-mapper" if included => self.client_roles(mapper, claims),
             "oidc-audience-resolve-mapper"
-                if included || !mapper.config.contains_key("access.token.claim") =>
+                if (included || !mapper.config.contains_key("access.token.claim"))
+                    && matches!(target, Target::Access | Target::Introspection)
+                    && !lightweight =>
             {
-                if matches!(target, Target::Access | Target::Introspection) && !lightweight {
-                    self.resolve_audience(claims);
-                }
+                self.resolve_audience(claims);
             }
             "oidc-audience-mapper" if included => {
                 let audience = mapper

@@ -192,7 +192,7 @@ pub fn create(
     let (key, pkcs8) = SigningKey::generate(algorithm)?;
     let sealed = keyring
         .seal(&pkcs8, &place(realm_id, key.kid()), &|out: &mut [u8]| {
-            entropy.fill(out)
+            entropy.fill(out);
         })
         .map_err(|cause| StoreError::Sealed(cause.to_string()))?;
     let row = KeyRow {
