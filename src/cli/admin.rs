@@ -41,12 +41,10 @@ pub(super) struct Who {
 
 pub(super) fn run(config: &Config, command: Command) -> Result<(), Failure> {
     boot::logging(config)?;
-    runtime()?.block_on(async {
-        match command {
-            Command::Create(who) => create(config, who).await,
-            Command::Reset(who) => reset(config, who).await,
-        }
-    })
+    match command {
+        Command::Create(who) => create(config, &who),
+        Command::Reset(who) => reset(config, &who),
+    }
 }
 
 /// A one-time password and its hash.
@@ -62,7 +60,9 @@ async fn one_time(engine: &Engine) -> Result<(String, PasswordHash), Failure> {
     Ok((text, hash))
 }
 
-async fn create(config: &Config, who: Who) -> Result<(), Failure> {
+// The database is spoken to outside the runtime: PostgreSQL's connections block, which an async thread must not.
+
+fn create(config: &Config, who: &Who) -> Result<(), Failure> {
     let username = user::name::parse_username(&who.username)
         .map_err(|error| Failure::usage(format!("the user name {error}")))?;
     let engine = boot::engine(config, config.public_url.base().to_owned())?;
@@ -71,13 +71,14 @@ async fn create(config: &Config, who: Who) -> Result<(), Failure> {
         username: username.clone(),
         password: None,
     };
-    if let Some(password) = app::bootstrap(&engine, first)
-        .await
+    let runtime = runtime()?;
+    if let Some(password) = runtime
+        .block_on(app::bootstrap(&engine, first))
         .map_err(Failure::failed)?
     {
         return show(&engine, &username, &password, who.format);
     }
-    let (password, hash) = one_time(&engine).await?;
+    let (password, hash) = runtime.block_on(one_time(&engine))?;
     let made = engine
         .store
         .tx(|tx| {
@@ -109,11 +110,11 @@ async fn create(config: &Config, who: Who) -> Result<(), Failure> {
     show(&engine, &username, &password, who.format)
 }
 
-async fn reset(config: &Config, who: Who) -> Result<(), Failure> {
+fn reset(config: &Config, who: &Who) -> Result<(), Failure> {
     // Looked for first, so that a mistyped path makes no new database.
     boot::existing_store(config)?;
     let engine = boot::engine(config, config.public_url.base().to_owned())?;
-    let (password, hash) = one_time(&engine).await?;
+    let (password, hash) = runtime()?.block_on(one_time(&engine))?;
     let found = engine
         .store
         .tx(|tx| {

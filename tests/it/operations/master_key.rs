@@ -9,12 +9,14 @@ use serde_json::{Map, json};
 use vestibule::client::{Client, ClientSettings};
 use vestibule::kernel::seal::{Keyring, MasterKey};
 use vestibule::kernel::{ClientUuid, Clock, Entropy};
+use vestibule::mail::{self, Message, OutboxId, Purpose, transport};
 use vestibule::oidc::issue::KeySet;
 use vestibule::oidc::provision::{self, MASTER, Tools};
 use vestibule::oidc::{reseal, secret_digest};
 use vestibule::realm;
 use vestibule::store::schema::outbox;
 use vestibule::store::{Location, Store, StoreError};
+use vestibule::web::texts::Locale;
 
 use super::process::{Place, files};
 
@@ -29,7 +31,7 @@ fn everything_sealed_opens_under_the_new_key_alone() {
     let store = Store::open(&location, Clock::system(), 1).unwrap();
     let old = Keyring::new(key());
     let client = ClientUuid::new("c1");
-    let realm_id = store
+    let (realm_id, mail) = store
         .tx(|tx| {
             let tools = Tools {
                 keyring: &old,
@@ -55,28 +57,31 @@ fn everything_sealed_opens_under_the_new_key_alone() {
                 &confidential,
                 Some("s3cret")
             )?);
-            let place = format!("realms/smtp_password/{}", realm.id);
-            let sealed = seal(&old, "smtp pass", &place);
+            let password =
+                transport::seal_password(&old, &Entropy, &realm.id, "smtp pass").unwrap();
             realm.settings.smtp_server = BTreeMap::from([
                 ("host".to_owned(), json!("mail")),
-                (
-                    "password".to_owned(),
-                    json!(format!("sealed:{}", STANDARD.encode(sealed))),
-                ),
+                ("password".to_owned(), json!(password)),
             ]);
             realm::rows::update(tx, &realm)?;
-            Ok::<_, StoreError>(realm.id)
+            let user = provision::blank_user(tx, tools, &realm, "ann")?;
+            provision::create_user(tx, &realm, &user, &[])?.unwrap();
+            let now = tx.now()?;
+            let notice = Message::notice(
+                (&realm.id, &user.id),
+                "ann@example.org",
+                Purpose::PasswordChanged { when: now },
+                Locale::from_tag("en").unwrap(),
+                now,
+            );
+            let outbox = mail::Tools {
+                keyring: &old,
+                entropy: &Entropy,
+            };
+            let mail = mail::queue(tx, outbox, &notice)?;
+            Ok::<_, StoreError>((realm.id, mail))
         })
         .unwrap();
-    let mail_place = format!("outbox/content_sealed/m1/{realm_id}");
-    put_mail(
-        &folder.path().join("v.db"),
-        "m1",
-        realm_id.as_str(),
-        &seal(&old, "a mail", &mail_place),
-    );
-    put_mail(&folder.path().join("v.db"), "m2", realm_id.as_str(), &[]);
-
     let both = Keyring {
         current: key(),
         older: vec![old.current],
@@ -117,44 +122,18 @@ fn everything_sealed_opens_under_the_new_key_alone() {
             Ok::<_, StoreError>(())
         })
         .unwrap();
-    let mail = mail(&folder.path().join("v.db"), "m1");
-    assert_eq!(&*new.open(&mail, &mail_place).unwrap(), b"a mail");
+    let sealed = content(&folder.path().join("v.db"), &mail);
+    let place = format!("outbox/content_sealed/{mail}/{realm_id}");
+    let opened = new.open(&sealed, &place).unwrap();
+    serde_json::from_slice::<mail::Content>(&opened).unwrap();
 }
 
-fn seal(keyring: &Keyring, text: &str, place: &str) -> Vec<u8> {
-    let fill = |out: &mut [u8]| Entropy.fill(out);
-    keyring.seal(text.as_bytes(), place, &fill).unwrap()
-}
-
-fn connect(database: &std::path::Path) -> diesel::SqliteConnection {
-    diesel::SqliteConnection::establish(database.to_str().unwrap()).unwrap()
-}
-
-fn put_mail(database: &std::path::Path, id: &str, realm: &str, content: &[u8]) {
-    diesel::insert_into(outbox::table)
-        .values((
-            outbox::id.eq(id),
-            outbox::realm_id.eq(realm),
-            outbox::recipient.eq("x@example.org"),
-            outbox::template.eq("t"),
-            outbox::locale.eq("en"),
-            outbox::content_sealed.eq(content),
-            outbox::state.eq("queued"),
-            outbox::attempts.eq(0),
-            outbox::not_before.eq(0),
-            outbox::lease_until.eq(0),
-            outbox::created_at.eq(0),
-            outbox::expires_at.eq(0),
-        ))
-        .execute(&mut connect(database))
-        .unwrap();
-}
-
-fn mail(database: &std::path::Path, id: &str) -> Vec<u8> {
+fn content(database: &std::path::Path, mail: &OutboxId) -> Vec<u8> {
+    let mut connection = diesel::SqliteConnection::establish(database.to_str().unwrap()).unwrap();
     outbox::table
-        .filter(outbox::id.eq(id))
+        .filter(outbox::id.eq(mail.to_string()))
         .select(outbox::content_sealed)
-        .first(&mut connect(database))
+        .first(&mut connection)
         .unwrap()
 }
 

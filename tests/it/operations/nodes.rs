@@ -49,6 +49,10 @@ async fn nodes_share_a_database_and_stop_before_the_master_key_is_rotated() {
         let jwks = "/realms/master/protocol/openid-connect/certs";
         let keys = one.get(jwks).json();
         assert_eq!(keys, two.get(jwks).json());
+        for arguments in [["admin", "create", "boss"], ["admin", "reset", "boss"]] {
+            let ran = second.run(&arguments);
+            assert_eq!(ran.code, 0, "{}", ran.err);
+        }
         first
             .run(&["keys", "rotate-master"])
             .refused(1, "stop every node first");
