@@ -34,6 +34,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where the data lies.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Location {
     /// A SQLite file.
     Sqlite(std::path::PathBuf),
@@ -53,6 +54,7 @@ struct Inner {
     turns: Arc<tokio::sync::Semaphore>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 enum Backend {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),

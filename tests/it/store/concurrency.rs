@@ -273,7 +273,7 @@ fn a_flag_waits_for_the_mint_in_progress_and_shuts_the_next_one() {
                 Instant::now()
             });
             let minted = write(&database.store, |tx| {
-                assert!(gate::clear(tx, &at_a_browser(&alice))?.is_ok());
+                assert!(gate::clear(tx, &at_a_browser(alice))?.is_ok());
                 cleared.send(()).unwrap();
                 std::thread::sleep(PAUSE);
                 meta::put(tx, "minted", "1")?;

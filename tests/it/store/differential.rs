@@ -276,7 +276,7 @@ fn sign_in(
         auth_epoch: user.auth_epoch,
         kind: SessionKind::Online,
         amr: vec!["pwd".into()],
-        remember_me: who % 2 == 0,
+        remember_me: who.is_multiple_of(2),
         auth_time: now,
         started_at: now,
         last_seen_at: now,
