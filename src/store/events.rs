@@ -110,7 +110,7 @@ pub fn record(
             events::session_id.eq(event.session_id.as_ref().map(SessionId::as_str)),
             events::ip_address.eq(&event.ip_address),
             events::error.eq(event.error),
-            events::details.eq(Value::Object(event.details.clone()).to_string()),
+            events::details.eq(Value::Object(event.details).to_string()),
             events::at.eq(now),
         ))
         .execute(c))?;

@@ -37,10 +37,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where the data lies.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are a few of them, and they are moved rarely"
-)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Location {
     /// A SQLite file.
     Sqlite(std::path::PathBuf),
@@ -61,10 +58,7 @@ struct Inner {
     capacity: usize,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are a few of them, and they are moved rarely"
-)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 enum Backend {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),

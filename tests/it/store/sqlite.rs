@@ -78,7 +78,7 @@ fn a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_named() {
     let refused = Store::open(&Location::Sqlite(below_a_file), Clock::system(), 1);
     match refused.map(|_| ()) {
         Err(StoreError::Connect(message)) => {
-            assert!(message.contains("a/b/vestibule.db"), "{message}")
+            assert!(message.contains("a/b/vestibule.db"), "{message}");
         }
         other => panic!("{other:?}"),
     }
