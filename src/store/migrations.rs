@@ -72,10 +72,6 @@ where
     unknown.map_or(Ok(()), |version| Err(newer(version)))
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
 fn failed(cause: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
     StoreError::Schema(cause.to_string())
 }

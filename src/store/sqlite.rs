@@ -73,7 +73,7 @@ impl Sqlite {
         private_file(path)?;
         let url = path.to_string_lossy().into_owned();
         let mut conn = establish(&url)?;
-        conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;")?;
+        write_ahead(&mut conn)?;
         Ok(Self {
             url,
             writer: Mutex::new(Writer {
@@ -186,6 +186,24 @@ impl Sqlite {
             Conn::Postgres(_) => Err(StoreError::Schema(
                 "the writer of a SQLite store is not SQLite".into(),
             )),
+        }
+    }
+}
+
+/// Switches the file to write-ahead logging. SQLite does not wait for other processes there, whatever `busy_timeout`
+/// says, so several that start at once take turns here.
+fn write_ahead(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+    let mut tries = 0;
+    loop {
+        match conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;")
+        {
+            Ok(()) => return Ok(()),
+            Err(error) if tries >= 250 => return Err(error.into()),
+            Err(_) => {
+                tries += 1;
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 }

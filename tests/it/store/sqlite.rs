@@ -64,7 +64,13 @@ fn the_file_and_what_lies_beside_it_are_the_owners_alone() {
     names.sort();
     assert_eq!(
         names,
-        ["vestibule.db", "vestibule.db-shm", "vestibule.db-wal"]
+        [
+            "vestibule.db",
+            "vestibule.db-shm",
+            "vestibule.db-wal",
+            // The lock under which one process migrates while others wait.
+            "vestibule.db.migrating"
+        ]
     );
 }
 
