@@ -55,7 +55,7 @@ enum Pair {
     Ed25519(Ed25519KeyPair),
 }
 
-/// A private key, parsed once. No `Debug`, no way to the private part but [`SigningKey::pkcs8`] for sealing.
+/// A private key, parsed once. No `Debug`, and the private part leaves it once, from [`SigningKey::generate`], to be sealed.
 pub struct SigningKey {
     /// The encoded headers of the types that tokens have, so that they are not written each time.
     headers: [(&'static str, String); 2],
