@@ -388,7 +388,15 @@ fn pkce(form: &Form, client: &Client) -> Result<Option<String>, Failure> {
         form.get("code_challenge_method"),
     ) {
         (None, None) if client.requires_pkce() => Err(missing("code_challenge_method")),
-        (None, None) => Ok(None),
+        (None, None) => {
+            if client.settings.public_client {
+                tracing::warn!(
+                    client = client.client_id,
+                    "a public client signs people in without PKCE, by its attribute insecure.pkce.optional"
+                );
+            }
+            Ok(None)
+        }
         (None, Some(_)) => Err(missing("code_challenge")),
         (Some(challenge), Some("S256")) => {
             let base64url = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');

@@ -158,7 +158,8 @@ fn conclude(
             let key = match refusal {
                 Refusal::Wrong => "invalid-username-or-password",
                 Refusal::Disabled => "account-disabled",
-                Refusal::TemporaryExpired | Refusal::MailboxOnly => "temporary-password-expired",
+                Refusal::TemporaryExpired => "temporary-password-expired",
+                Refusal::MailboxOnly => "password-by-mail-only",
             };
             stage.flow.flash = Some(Flash {
                 username,

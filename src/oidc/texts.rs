@@ -6,7 +6,8 @@ use crate::scope::ClientScope;
 use crate::web::texts::Text;
 
 /// Every sentence that a flow can keep for its next page; nothing else comes out of storage as a key.
-const KEPT: [&str; 32] = [
+const KEPT: [&str; 33] = [
+    "password-by-mail-only",
     "invalid-username-or-password",
     "account-disabled",
     "window-expired",

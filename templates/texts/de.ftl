@@ -23,6 +23,7 @@ too-many-attempts = { $minutes ->
    *[other] Das waren zu viele Versuche. Warten Sie { $minutes } Minuten, dann versuchen Sie es noch einmal.
 }
 window-expired = Die Zeit für das neue Passwort ist abgelaufen, geändert wurde nichts. Melden Sie sich mit Ihrem jetzigen Passwort an, um mehr Zeit zu bekommen.
+password-by-mail-only = Dieses Passwort gilt nicht mehr. Ein neues wird mit einem Link per E-Mail gesetzt; bitten Sie Ihre Administration darum.
 temporary-password-expired = Ihr vorläufiges Passwort ist abgelaufen. Bitten Sie die Person um ein neues, die es Ihnen gegeben hat.
 temporary-password-expired-forgot = Ihr vorläufiges Passwort ist abgelaufen. Wählen Sie „Passwort vergessen?“, um einen Link per E-Mail zu bekommen.
 

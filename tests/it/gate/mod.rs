@@ -10,6 +10,7 @@ mod pages;
 mod passwords;
 mod promise;
 mod states;
+mod sweep;
 mod verify_email;
 mod window;
 
