@@ -156,8 +156,8 @@ impl Store {
             .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
-    /// Runs a short read: in place on SQLite, where it takes microseconds out of the page cache and a change of
-    /// threads would cost as much again; on a blocking thread where it waits for a server.
+    /// Runs a short read: in place on SQLite, where it comes out of the page cache and saves a change of threads; on
+    /// a blocking thread where it waits for a server.
     ///
     /// # Errors
     /// As [`Store::run`].
