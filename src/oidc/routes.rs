@@ -161,8 +161,9 @@ async fn document(
             ))
             .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
             .body(pick(&config)),
-        Ok(Some(_)) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
-        Ok(None) => HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" })),
+        Ok(Some(_) | None) => {
+            HttpResponse::NotFound().json(json!({ "error": "Realm does not exist" }))
+        }
         Err(error) => {
             let error: StoreError = error;
             super::error::log_failure(&error);
