@@ -124,6 +124,11 @@ impl Cleared<'_> {
         self.facts.session.as_ref()
     }
 
+    /// The version of the realm's configuration that the gate saw.
+    pub fn realm_version(&self) -> i64 {
+        self.facts.realm_version
+    }
+
     /// The transaction's clock when the gate looked.
     pub fn now(&self) -> Timestamp {
         self.facts.now
@@ -191,7 +196,7 @@ pub fn standing(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstand
 }
 
 fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>, StoreError> {
-    let Some((user, realm)) = user::rows::with_realm(tx, &who.realm, &who.user)? else {
+    let Some((user, realm)) = user::with_realm::with_realm(tx, &who.realm, &who.user)? else {
         return Ok(Err(Outstanding::Unknown));
     };
     if !realm.enabled {
@@ -246,6 +251,7 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
         session,
         waiting,
         realm_verifies_email: realm.verifies_email,
+        realm_version: realm.version,
         now,
         interactive,
     };

@@ -20,6 +20,8 @@ pub struct Facts {
     pub waiting: Vec<WaitingAction>,
     /// The realm wants proved addresses.
     pub realm_verifies_email: bool,
+    /// The version of the realm's configuration.
+    pub realm_version: i64,
     /// The transaction's clock.
     pub now: Timestamp,
     /// Whether a person sits before a browser that can act: such a request meets actions before they are due.

@@ -12,6 +12,20 @@ use crate::store::StoreError;
 
 const EVERY: Duration = Duration::from_secs(60);
 
+/// How often observations are drained into their buckets; until then each takes memory of its own.
+const DRAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the memory of the metrics flat where nobody scrapes them.
+pub(super) async fn drain() {
+    let mut every = tokio::time::interval(DRAIN_EVERY);
+    loop {
+        every.tick().await;
+        if let Some(handle) = super::METRICS.get() {
+            handle.run_upkeep();
+        }
+    }
+}
+
 /// The database's turns, at every scrape.
 pub(super) fn pool(engine: &Engine) {
     let (all, free) = engine.store.turns();

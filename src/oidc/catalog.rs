@@ -14,11 +14,12 @@ use parking_lot::RwLock;
 use super::issue::KeySet;
 use crate::client::{self, Client};
 use crate::kernel::seal::Keyring;
-use crate::kernel::{ClientScopeId, ClientUuid, RoleId};
+use crate::kernel::{ClientScopeId, ClientUuid, RoleId, UserId};
 use crate::realm::{self, Realm, RequiredActionConfig};
 use crate::role::{self, RoleGraph};
 use crate::scope::{self, ClientScope};
 use crate::store::{Store, StoreError, Tx};
+use crate::user;
 
 /// One version of a realm's configuration.
 pub struct RealmConfig {
@@ -42,6 +43,7 @@ pub struct RealmConfig {
     pub discovery: Bytes,
     names: HashMap<ClientUuid, String>,
     clients: RwLock<HashMap<String, Option<Arc<Client>>>>,
+    service_accounts: RwLock<HashMap<ClientUuid, UserId>>,
 }
 
 impl RealmConfig {
@@ -76,6 +78,7 @@ impl RealmConfig {
             keys,
             names: client::rows::names(tx, &realm.id)?.into_iter().collect(),
             clients: RwLock::new(HashMap::new()),
+            service_accounts: RwLock::new(HashMap::new()),
             scopes,
             issuer,
             realm,
@@ -132,6 +135,27 @@ impl RealmConfig {
         }
     }
 
+    /// The id of a client's service account. Whether that still is one, and of this client, is the gate's to say.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn service_account(
+        &self,
+        tx: &mut Tx<'_>,
+        client: &ClientUuid,
+    ) -> Result<Option<UserId>, StoreError> {
+        if let Some(known) = self.service_accounts.read().get(client) {
+            return Ok(Some(known.clone()));
+        }
+        let found = user::rows::service_account_id(tx, client)?;
+        if let Some(id) = &found {
+            self.service_accounts
+                .write()
+                .insert(client.clone(), id.clone());
+        }
+        Ok(found)
+    }
+
     /// The action's configuration.
     pub fn action(&self, alias: &str) -> Option<&RequiredActionConfig> {
         self.actions.iter().find(|action| action.alias == alias)
@@ -182,6 +206,15 @@ impl Catalog {
                 .insert(name.to_owned(), Arc::clone(config));
         }
         Ok(loaded)
+    }
+
+    /// Whether a configuration is the one of this transaction's realm.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn is_current(&self, tx: &mut Tx<'_>, config: &RealmConfig) -> Result<bool, StoreError> {
+        let known = (config.realm.id.clone(), config.realm.version);
+        Ok(realm::rows::version(tx, &config.realm.name)? == Some(known))
     }
 
     /// The realm as it was known at most a second ago, without asking the database.

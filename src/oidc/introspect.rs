@@ -1,5 +1,7 @@
 //! Token introspection (RFC 7662): by the client a token was issued to, or one that its `aud` names.
 
+use std::sync::Arc;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
@@ -15,7 +17,6 @@ use super::issue::refresh;
 use super::token::form_of;
 use crate::action::gate::{Provenance, Subject, standing};
 use crate::client::Client;
-use crate::session;
 use crate::store::{StoreError, Tx};
 
 /// `POST …/protocol/openid-connect/token/introspect`.
@@ -33,21 +34,25 @@ pub async fn post(
     let engine = engine.into_inner();
     let store = engine.store.clone();
     let realm = realm.into_inner();
-    let answer = store
-        .run(move |store| {
-            let answer = store
-                .read(|tx| introspect(tx, &engine, (&realm, authorization.as_deref()), &form))?;
-            match answer {
-                Err(TokenError::InvalidClient(by_header)) => {
-                    let client_id = form.get("client_id").unwrap_or_default();
-                    let shut = store
-                        .tx(|tx| client_auth::note_failure(tx, &realm, client_id, &peer.network))?;
-                    Ok::<_, StoreError>(Err(shut.unwrap_or(TokenError::InvalidClient(by_header))))
-                }
-                other => Ok(other),
-            }
+    let call = Arc::new((form, realm, authorization));
+    let looking = Arc::clone(&call);
+    let mut answer = store
+        .look(move |store| {
+            let (form, realm, authorization) = &*looking;
+            store.read(|tx| introspect(tx, &engine, (realm, authorization.as_deref()), form))
         })
         .await;
+    if let Ok(Err(TokenError::InvalidClient(by_header))) = answer {
+        answer = store
+            .run(move |store| {
+                let (form, realm, _) = &*call;
+                let client_id = form.get("client_id").unwrap_or_default();
+                let shut = store
+                    .tx(|tx| client_auth::note_failure(tx, realm, client_id, &peer.network))?;
+                Ok::<_, StoreError>(Err(shut.unwrap_or(TokenError::InvalidClient(by_header))))
+            })
+            .await;
+    }
     match answer {
         Ok(Ok(body)) => HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -115,18 +120,15 @@ fn refresh_token(
     caller: &Client,
     token: &str,
 ) -> Result<Option<Value>, StoreError> {
-    let Some(stored) = refresh::find(tx, &config.realm.id, token)? else {
+    let found = refresh::find_hanging(tx, &config.realm.id, token)?;
+    let Some((stored, session, grant)) = found else {
         return Ok(None);
     };
     if stored.client_uuid != caller.id || stored.used_at.is_some() {
         return Ok(None);
     }
     let now = tx.now()?;
-    let session = session::rows::by_id(tx, &stored.session_id)?;
-    let grant = session::rows::grant_id(tx, &stored.session_id, &stored.client_uuid)?;
-    if !session.is_some_and(|session| session.is_live(&config.realm, now))
-        || grant.as_ref() != Some(&stored.grant_id)
-    {
+    if !session.is_live(&config.realm, now) || grant.as_ref() != Some(&stored.grant_id) {
         return Ok(None);
     }
     let provenance = Provenance::Token {

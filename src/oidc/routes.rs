@@ -111,18 +111,29 @@ pub fn table() -> Vec<Entry> {
     ]
 }
 
-/// Mounts everything.
+/// What every path of a realm begins with.
+const REALM: &str = "/realms/{realm}";
+
+/// Mounts everything. A realm's paths lie in one scope, so that the realm is found once and what follows it is
+/// compared as plain text.
 pub fn configure(config: &mut web::ServiceConfig) {
     let mut by_path: BTreeMap<&'static str, Resource> = BTreeMap::new();
     for entry in table() {
         let resource = by_path.remove(entry.path).unwrap_or_else(|| {
-            web::resource(entry.path).app_data(web::PayloadConfig::new(FORM_LIMIT))
+            let below = entry.path.strip_prefix(REALM).unwrap_or(entry.path);
+            web::resource(below).app_data(web::PayloadConfig::new(FORM_LIMIT))
         });
         by_path.insert(entry.path, resource.route((entry.handler)()));
     }
-    for resource in by_path.into_values() {
-        config.service(resource);
+    let mut realm = web::scope(REALM);
+    for (path, resource) in by_path {
+        if path.starts_with(REALM) {
+            realm = realm.service(resource);
+        } else {
+            config.service(resource);
+        }
     }
+    config.service(realm);
 }
 
 fn asset(kind: &'static str, body: &'static str) -> HttpResponse {

@@ -106,8 +106,8 @@ impl Call {
         }
     }
 
-    /// Who asks: realm, client, and whether this grant is for it.
-    fn admit(
+    /// Who asks: the realm as it is, and the client.
+    fn admit_now(
         &self,
         tx: &mut Tx<'_>,
         grant: Grant,
@@ -115,6 +115,17 @@ impl Call {
         let Some(config) = self.engine.catalog.current(tx, &self.realm)? else {
             return Ok(Err(TokenError::NoRealm));
         };
+        let admitted = self.admit(tx, &config, grant)?;
+        Ok(admitted.map(|client| (config, client)))
+    }
+
+    /// The client that asks, and whether this grant is for it.
+    fn admit(
+        &self,
+        tx: &mut Tx<'_>,
+        config: &RealmConfig,
+        grant: Grant,
+    ) -> Result<Result<Arc<Client>, TokenError>, StoreError> {
         if !config.realm.enabled {
             return Ok(Err(TokenError::RealmDisabled));
         }
@@ -122,11 +133,11 @@ impl Call {
             Ok(presented) => presented,
             Err(error) => return Ok(Err(error)),
         };
-        let client = match presented.authenticate(tx, &config, &self.engine.keyring)? {
+        let client = match presented.authenticate(tx, config, &self.engine.keyring)? {
             Ok(client) => client,
             Err(error) => return Ok(Err(error)),
         };
-        Ok(grant.allowed(&client).map(|()| (config, client)))
+        Ok(grant.allowed(&client).map(|()| client))
     }
 
     fn request<'a>(
@@ -143,6 +154,7 @@ impl Call {
             keyring: &self.engine.keyring,
             entropy: &self.engine.entropy,
             grant,
+            unverified: false,
         }
     }
 
@@ -174,23 +186,24 @@ type Minted = Result<(TokenSet, Option<String>), TokenError>;
 async fn at_once(call: &Arc<Call>, grant: Grant) -> Result<Answer, StoreError> {
     let call = Arc::clone(call);
     let store = call.engine.store.clone();
-    if grant == Grant::ClientCredentials && !records_tokens(&call) {
-        let reading = Arc::clone(&call);
-        let minted: Minted = store.look(move |store| service(&reading, store)).await?;
-        return match minted {
-            Ok((tokens, origin)) => Ok((Ok(tokens.signed()?), origin)),
-            Err(error) => {
-                let counted = store.run(move |store| call.counted(store, error)).await?;
-                Ok((Err(counted), None))
-            }
-        };
+    let work = Arc::clone(&call);
+    // A service's own token only reads, so that it does not queue behind the writer.
+    let minted: Minted = if grant == Grant::ClientCredentials && !records_tokens(&call) {
+        store
+            .look(move |store| store.read(|tx| in_transaction(&work, tx, grant)))
+            .await?
+    } else {
+        store
+            .write(move |tx| in_transaction(&work, tx, grant))
+            .await?
+    };
+    match minted {
+        Ok((tokens, origin)) => Ok((Ok(tokens.signed()?), origin)),
+        Err(error) => {
+            let counted = store.run(move |store| call.counted(store, error)).await?;
+            Ok((Err(counted), None))
+        }
     }
-    store
-        .run(move |store| {
-            let minted: Minted = store.tx(|tx| in_transaction(&call, tx, grant))?;
-            signed(&call, store, minted)
-        })
-        .await
 }
 
 fn signed(call: &Call, store: &Store, minted: Minted) -> Result<Answer, StoreError> {
@@ -206,17 +219,37 @@ fn records_tokens(call: &Call) -> bool {
     config.is_some_and(|config| config.realm.settings.events_enabled)
 }
 
-/// A service's own token: read only, so that it does not queue behind the writer.
-fn service(call: &Call, store: &Store) -> Result<Minted, StoreError> {
-    store.read(|tx| in_transaction(call, tx, Grant::ClientCredentials))
+fn in_transaction(call: &Call, tx: &mut Tx<'_>, grant: Grant) -> Result<Minted, StoreError> {
+    // The configuration in memory is nearly always the current one. These two grants write nothing that depends on it
+    // before the gate, which reads its version in passing; where that differs, they begin again with the current one.
+    if matches!(grant, Grant::ClientCredentials | Grant::RefreshToken)
+        && let Some(config) = call.engine.catalog.cached(&call.realm)
+    {
+        let minted = with_configuration(call, tx, grant, (&config, true))?;
+        if minted.is_ok() || call.engine.catalog.is_current(tx, &config)? {
+            return Ok(minted);
+        }
+    }
+    let Some(config) = call.engine.catalog.current(tx, &call.realm)? else {
+        return Ok(Err(TokenError::NoRealm));
+    };
+    with_configuration(call, tx, grant, (&config, false))
 }
 
-fn in_transaction(call: &Call, tx: &mut Tx<'_>, grant: Grant) -> Result<Minted, StoreError> {
-    let (config, client) = match call.admit(tx, grant)? {
-        Ok(admitted) => admitted,
+fn with_configuration(
+    call: &Call,
+    tx: &mut Tx<'_>,
+    grant: Grant,
+    (config, unverified): (&RealmConfig, bool),
+) -> Result<Minted, StoreError> {
+    let client = match call.admit(tx, config, grant)? {
+        Ok(client) => client,
         Err(error) => return Ok(Err(error)),
     };
-    let request = call.request(&config, &client, grant);
+    let request = Request {
+        unverified,
+        ..call.request(config, &client, grant)
+    };
     let origin = call.allowed_origin(&client);
     let minted = match grant {
         Grant::ClientCredentials => match grant::client_credentials::claim(tx, &request)? {
@@ -265,7 +298,7 @@ async fn password_grant(call: &Arc<Call>) -> Result<Answer, StoreError> {
             .store
             .run(move |store| {
                 let begun = store.tx(|tx| -> Result<_, StoreError> {
-                    let (config, client) = match call.admit(tx, Grant::Password)? {
+                    let (config, client) = match call.admit_now(tx, Grant::Password)? {
                         Ok(admitted) => admitted,
                         Err(error) => return Ok(Err(error)),
                     };
@@ -294,7 +327,7 @@ async fn password_grant(call: &Arc<Call>) -> Result<Answer, StoreError> {
         .clone()
         .run(move |store| {
             let minted: Minted = store.tx(|tx| -> Result<Minted, StoreError> {
-                let (config, client) = match call.admit(tx, Grant::Password)? {
+                let (config, client) = match call.admit_now(tx, Grant::Password)? {
                     Ok(admitted) => admitted,
                     Err(error) => return Ok(Err(error)),
                 };

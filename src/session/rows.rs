@@ -9,9 +9,10 @@ use crate::store::schema::{client_sessions, realms, sessions};
 use crate::store::{StoreError, Tx, corrupt, db};
 use crate::user::AuthEpoch;
 
+/// A session's row, for queries that join it.
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = sessions)]
-struct SessionRow {
+pub struct SessionRow {
     id: SessionId,
     realm_id: RealmId,
     user_id: UserId,
@@ -284,6 +285,10 @@ pub fn join(
     fresh: &str,
     now: Timestamp,
 ) -> Result<String, StoreError> {
+    // Nearly always it is there already, and a look is cheaper than an insert that does nothing.
+    if let Some(known) = grant_id(tx, session, client)? {
+        return Ok(known);
+    }
     db!(tx, |c| diesel::insert_into(client_sessions::table)
         .values((
             client_sessions::session_id.eq(session),

@@ -141,11 +141,7 @@ impl Store {
         R: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let turns = Arc::clone(&self.inner.turns);
-        let turn = match tokio::time::timeout(ACQUIRE_TIMEOUT, turns.acquire_owned()).await {
-            Ok(Ok(turn)) => turn,
-            Ok(Err(_)) | Err(_) => return Err(StoreError::Busy.into()),
-        };
+        let turn = self.turn().await?;
         let store = self.clone();
         let done = tokio::task::spawn_blocking(move || {
             // The turn belongs to the work, not to the request that may go away.
@@ -154,6 +150,45 @@ impl Store {
         });
         done.await
             .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+    }
+
+    /// Runs one write transaction and answers once it is durable. On SQLite the writer's own thread runs it, together
+    /// with others that have queued up; elsewhere a blocking thread.
+    ///
+    /// The work runs to its end even where the caller goes away.
+    ///
+    /// # Errors
+    /// As [`Store::run`] and [`Store::tx`].
+    pub async fn write<R, E>(
+        &self,
+        f: impl for<'tx> FnOnce(&mut Tx<'tx>) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let Backend::Sqlite(sqlite) = &self.inner.backend else {
+            return self.run(move |store| store.tx(f)).await;
+        };
+        let turn = self.turn().await?;
+        let (send, answer) = tokio::sync::oneshot::channel();
+        sqlite.submit(self.inner.clock.clone(), f, move |result| {
+            drop(turn);
+            // Nobody listens any more where the request went away; the transaction stands all the same.
+            let _ = send.send(result);
+        });
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+    }
+
+    /// A turn at the database, waited for as long as a request may.
+    async fn turn(&self) -> Result<tokio::sync::OwnedSemaphorePermit, StoreError> {
+        let turns = Arc::clone(&self.inner.turns);
+        match tokio::time::timeout(ACQUIRE_TIMEOUT, turns.acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Busy),
+        }
     }
 
     /// Runs a short read: in place on SQLite, where it comes out of the page cache and saves a change of threads; on

@@ -1,63 +1,26 @@
-//! SQLite: one writer that several transactions share a commit of, and readers beside it.
-//!
-//! The disk is asked once for several waiting writers (group commit): whoever finishes while others wait leaves
-//! the transaction open for them, each inside a savepoint of its own, and the last one commits for all. Nobody
-//! is told of success before that commit is durable (`synchronous=FULL`).
+//! SQLite: one writer that several transactions share a commit of ([`writer`]), and readers beside it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+mod control;
+pub(super) mod writer;
+
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
 use diesel::{Connection, ConnectionError};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
+use self::writer::{Answer, Writer};
 use super::{Conn, StoreError, Tx};
 use crate::kernel::Clock;
-
-/// The most transactions that share one commit: bounds how long the first of them waits.
-const BATCH: usize = 64;
 
 const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; \
      PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000;";
 
 pub(super) struct Sqlite {
     url: String,
-    writer: Mutex<Writer>,
-    waiting: AtomicUsize,
+    writer: Writer,
     readers: Mutex<Vec<Conn>>,
-}
-
-struct Writer {
-    conn: Conn,
-    open: Option<Arc<Batch>>,
-}
-
-/// Several transactions that become durable together.
-#[derive(Default)]
-struct Batch {
-    joined: AtomicUsize,
-    outcome: Mutex<Option<Result<(), String>>>,
-    done: Condvar,
-}
-
-impl Batch {
-    fn settle(&self, outcome: Result<(), String>) {
-        *self.outcome.lock() = Some(outcome);
-        self.done.notify_all();
-    }
-
-    fn wait(&self) -> Result<(), StoreError> {
-        let mut outcome = self.outcome.lock();
-        loop {
-            if let Some(settled) = outcome.as_ref() {
-                return settled.clone().map_err(StoreError::Commit);
-            }
-            self.done.wait(&mut outcome);
-        }
-    }
 }
 
 impl Sqlite {
@@ -76,11 +39,7 @@ impl Sqlite {
         write_ahead(&mut conn)?;
         Ok(Self {
             url,
-            writer: Mutex::new(Writer {
-                conn: Conn::Sqlite(conn),
-                open: None,
-            }),
-            waiting: AtomicUsize::new(0),
+            writer: Writer::new(conn)?,
             readers: Mutex::new(Vec::new()),
         })
     }
@@ -103,11 +62,11 @@ impl Sqlite {
             Some(conn) => conn,
             None => Conn::Sqlite(self.reader()?),
         };
-        execute(&mut conn, "BEGIN")?;
+        control::begin(&mut conn)?;
         let result = f(&mut Tx::new(&mut conn, clock, false));
         // Nothing was written, so the answer stands however the transaction ends; a connection that cannot end
         // its transaction, or whose work panicked, is dropped instead of going back.
-        if execute(&mut conn, "COMMIT").is_ok() {
+        if control::commit(&mut conn).is_ok() {
             self.readers.lock().push(conn);
         }
         result
@@ -121,52 +80,20 @@ impl Sqlite {
     where
         E: From<StoreError>,
     {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut writer = self.writer.lock();
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        let batch = match writer.open.take() {
-            Some(batch) => batch,
-            None => {
-                execute(&mut writer.conn, "BEGIN IMMEDIATE")?;
-                Arc::new(Batch::default())
-            }
-        };
-        let joined = batch
-            .joined
-            .fetch_add(1, Ordering::Relaxed)
-            .saturating_add(1);
-        let mut step = execute(&mut writer.conn, "SAVEPOINT one");
-        let result = match &step {
-            Ok(()) => catch_unwind(AssertUnwindSafe(|| {
-                f(&mut Tx::new(&mut writer.conn, clock, true))
-            })),
-            Err(error) => Ok(Err(StoreError::Commit(error.to_string()).into())),
-        };
-        if step.is_ok() {
-            let end = match &result {
-                Ok(Ok(_)) => "RELEASE one",
-                Ok(Err(_)) | Err(_) => "ROLLBACK TO one; RELEASE one",
-            };
-            step = execute(&mut writer.conn, end);
-        }
-        if step.is_ok() && joined < BATCH && self.waiting.load(Ordering::SeqCst) > 0 {
-            // Somebody waits for the lock: he joins this transaction, and he or a later one commits it.
-            writer.open = Some(Arc::clone(&batch));
-        } else {
-            // Without its savepoint the transaction is gone: on a full disk or a failing one SQLite takes all of
-            // it back by itself, the neighbours' part too. Nobody may join it then, and nobody is told it is safe.
-            let outcome = step.and_then(|()| execute(&mut writer.conn, "COMMIT"));
-            if outcome.is_err() {
-                let _ = execute(&mut writer.conn, "ROLLBACK");
-            }
-            batch.settle(outcome.map_err(|error| error.to_string()));
-        }
-        drop(writer);
-        match result {
-            Ok(Ok(value)) => batch.wait().map(|()| value).map_err(E::from),
-            Ok(Err(error)) => Err(error),
-            Err(panic) => resume_unwind(panic),
-        }
+        self.writer.write(clock, f)
+    }
+
+    /// Hands a write transaction to the writer's thread, which calls `answer` in the end.
+    pub(super) fn submit<R, E>(
+        &self,
+        clock: Clock,
+        f: impl for<'tx> FnOnce(&mut Tx<'tx>) -> Result<R, E> + Send + 'static,
+        answer: impl Answer<R, E>,
+    ) where
+        R: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.submit(clock, f, answer);
     }
 
     /// A connection that cannot write, whatever is asked of it.
@@ -181,12 +108,7 @@ impl Sqlite {
         &self,
         f: impl FnOnce(&mut SqliteConnection) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        match &mut self.writer.lock().conn {
-            Conn::Sqlite(conn) => f(conn),
-            Conn::Postgres(_) => Err(StoreError::Schema(
-                "the writer of a SQLite store is not SQLite".into(),
-            )),
-        }
+        self.writer.exclusive(f)
     }
 }
 
@@ -215,13 +137,6 @@ fn establish(url: &str) -> Result<SqliteConnection, StoreError> {
     })?;
     conn.batch_execute(PRAGMAS)?;
     Ok(conn)
-}
-
-fn execute(conn: &mut Conn, sql: &str) -> Result<(), StoreError> {
-    match conn {
-        Conn::Sqlite(conn) => Ok(conn.batch_execute(sql)?),
-        Conn::Postgres(conn) => Ok(conn.batch_execute(sql)?),
-    }
 }
 
 /// Makes the database file with mode 0600 before SQLite would make it with the umask's (reliability H042).

@@ -5,6 +5,7 @@ pub mod name;
 pub mod rows;
 pub mod search;
 pub mod waiting;
+pub mod with_realm;
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::name::name_key;
 use super::{AuthEpoch, User};
 use crate::kernel::{ClientUuid, RealmId, Timestamp, UserId};
-use crate::store::schema::{former_addresses, login_names, realms, user_activity, users};
+use crate::store::schema::{former_addresses, login_names, user_activity, users};
 use crate::store::{StoreError, Tx, corrupt, db};
 
 #[derive(Queryable, Selectable)]
@@ -57,47 +57,6 @@ impl TryFrom<UserRow> for User {
             created_at: row.created_at,
         })
     }
-}
-
-/// What the gate reads of the realm beside the user.
-#[derive(Debug, Clone, Copy)]
-pub struct RealmFacts {
-    /// Whether anything of it answers.
-    pub enabled: bool,
-    /// Whether it wants proved addresses.
-    pub verifies_email: bool,
-    /// Tokens from before are refused.
-    pub not_before: Timestamp,
-}
-
-/// The realm's user of that id with what the gate reads of the realm, in one look.
-///
-/// # Errors
-/// The database fails.
-pub fn with_realm(
-    tx: &mut Tx<'_>,
-    realm: &RealmId,
-    id: &UserId,
-) -> Result<Option<(User, RealmFacts)>, StoreError> {
-    let row: Option<(UserRow, (bool, bool, Timestamp))> = db!(tx, |c| users::table
-        .inner_join(realms::table)
-        .filter(users::id.eq(id))
-        .filter(users::realm_id.eq(realm))
-        .select((
-            UserRow::as_select(),
-            (realms::enabled, realms::verify_email, realms::not_before)
-        ))
-        .first(c)
-        .optional())?;
-    row.map(|(row, (enabled, verifies_email, not_before))| {
-        let facts = RealmFacts {
-            enabled,
-            verifies_email,
-            not_before,
-        };
-        Ok((User::try_from(row)?, facts))
-    })
-    .transpose()
 }
 
 /// The user of that id, in whatever realm: the caller compares the realm, or uses [`in_realm`].

@@ -8,7 +8,6 @@ use crate::oidc::error::TokenError;
 use crate::oidc::issue::Refresh;
 use crate::oidc::scope::Scope;
 use crate::store::{StoreError, Tx};
-use crate::user;
 
 /// For whom this request asks.
 ///
@@ -23,7 +22,7 @@ pub fn claim<'a>(
         Ok(scope) => scope,
         Err(invalid) => return Ok(Err(TokenError::Scope(invalid))),
     };
-    let Some(account) = user::rows::service_account_id(tx, &request.client.id)? else {
+    let Some(account) = request.config.service_account(tx, &request.client.id)? else {
         return Ok(Err(TokenError::NoServiceAccount(
             "Client not enabled to retrieve service account",
         )));

@@ -17,6 +17,7 @@ use crate::action::gate::{Outstanding, Provenance, Subject, clear};
 use crate::client::Client;
 use crate::kernel::seal::Keyring;
 use crate::kernel::{Entropy, Timestamp};
+use crate::realm;
 use crate::session::SessionKind;
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
@@ -114,6 +115,8 @@ pub struct Request<'a> {
     pub entropy: &'a Entropy,
     /// Which grant it is.
     pub grant: Grant,
+    /// Whether the configuration comes from memory and was not compared with the database: the gate does that.
+    pub unverified: bool,
 }
 
 /// What a grant has found out: for whom, with which scope. It never sees the proof or the mint.
@@ -176,7 +179,18 @@ pub fn finish(
     request: &Request<'_>,
     claimed: Claimed<'_>,
 ) -> Result<Result<TokenSet, TokenError>, StoreError> {
-    let cleared = match clear(tx, &claimed.subject)? {
+    let gate = clear(tx, &claimed.subject)?;
+    if request.unverified {
+        let config = request.config;
+        let version = match &gate {
+            Ok(cleared) => Some(cleared.realm_version()),
+            Err(_) => realm::rows::version(tx, &config.realm.name)?.map(|(_, version)| version),
+        };
+        if version != Some(config.realm.version) {
+            return Ok(Err(TokenError::Server));
+        }
+    }
+    let cleared = match gate {
         Ok(cleared) => cleared,
         Err(outstanding) => return Ok(Err(blocked(tx, request, &claimed.subject, outstanding)?)),
     };

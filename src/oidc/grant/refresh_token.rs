@@ -9,7 +9,6 @@ use crate::oidc::error::TokenError;
 use crate::oidc::issue::Refresh;
 use crate::oidc::issue::refresh::{self, RefreshToken};
 use crate::oidc::scope::Scope;
-use crate::session;
 use crate::store::{StoreError, Tx};
 
 const INVALID: TokenError = TokenError::InvalidGrant("Invalid refresh token");
@@ -33,7 +32,8 @@ pub fn claim<'a>(
     let Some(presented) = request.form.get("refresh_token") else {
         return Ok(Err(TokenError::InvalidGrant("No refresh token")));
     };
-    let Some(stored) = refresh::find(tx, &request.config.realm.id, presented)? else {
+    let found = refresh::find_hanging(tx, &request.config.realm.id, presented)?;
+    let Some((stored, session, grant)) = found else {
         return Ok(Err(INVALID));
     };
     if stored.client_uuid != request.client.id {
@@ -46,13 +46,10 @@ pub fn claim<'a>(
         return Ok(Err(replayed(tx, request, &stored)?));
     }
     // A refresh token lives as long as its session, whose idle time every use of it moves.
-    let session = session::rows::by_id(tx, &stored.session_id)?;
-    if !session.is_some_and(|session| session.is_live(&request.config.realm, now)) {
+    if !session.is_live(&request.config.realm, now) {
         return Ok(Err(TokenError::InvalidGrant("Token is not active")));
     }
-    if session::rows::grant_id(tx, &stored.session_id, &stored.client_uuid)?.as_deref()
-        != Some(&stored.grant_id)
-    {
+    if grant.as_ref() != Some(&stored.grant_id) {
         return Ok(Err(TokenError::InvalidGrant(
             "Session doesn't have required client",
         )));

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::{Grantee, Refresh};
 use crate::action::gate::Cleared;
 use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId, sha256_base64};
-use crate::session::SessionKind;
-use crate::store::schema::refresh_tokens;
+use crate::session::rows::SessionRow;
+use crate::session::{Session, SessionKind};
+use crate::store::schema::{client_sessions, refresh_tokens, sessions};
 use crate::store::{StoreError, Tx, db};
 use crate::user::AuthEpoch;
 
@@ -147,6 +148,41 @@ pub fn find(
         .select(RefreshToken::as_select())
         .first(c)
         .optional())
+}
+
+/// A stored token with what it hangs on: its session, and the grant that the client has in it now.
+pub type Hanging = (RefreshToken, Session, Option<String>);
+
+/// The stored token of that text with what it hangs on, in one look.
+///
+/// # Errors
+/// The database fails.
+pub fn find_hanging(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    token: &str,
+) -> Result<Option<Hanging>, StoreError> {
+    let digest = sha256_base64(token.as_bytes());
+    let row: Option<(RefreshToken, SessionRow, Option<String>)> = db!(tx, |c| {
+        refresh_tokens::table
+            .inner_join(sessions::table.on(sessions::id.eq(refresh_tokens::session_id)))
+            .left_join(
+                client_sessions::table.on(client_sessions::session_id
+                    .eq(refresh_tokens::session_id)
+                    .and(client_sessions::client_uuid.eq(refresh_tokens::client_uuid))),
+            )
+            .filter(refresh_tokens::digest.eq(&digest))
+            .filter(refresh_tokens::realm_id.eq(realm))
+            .select((
+                RefreshToken::as_select(),
+                SessionRow::as_select(),
+                client_sessions::grant_id.nullable(),
+            ))
+            .first(c)
+            .optional()
+    })?;
+    row.map(|(token, session, grant)| Ok((token, Session::try_from(session)?, grant)))
+        .transpose()
 }
 
 /// Marks a token as exchanged. `false`: somebody was first, and the row count says so.

@@ -3,10 +3,11 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use super::{Sqlite, execute};
+use super::Sqlite;
 use crate::kernel::Clock;
 use crate::store::{Conn, StoreError, Tx, meta};
 
@@ -109,7 +110,7 @@ fn a_batch_that_sqlite_takes_back_is_acknowledged_to_nobody() {
                 meta::put(tx, "first", "1")?;
                 begun.send(()).unwrap();
                 // Until the others wait to join.
-                while store.waiting.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+                while store.writer.waiting() < 2 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Ok::<_, StoreError>(())
@@ -148,5 +149,91 @@ fn a_batch_that_sqlite_takes_back_is_acknowledged_to_nobody() {
         .write(&clock, |tx| meta::put(tx, "after", "1"))
         .unwrap();
     assert!(kept("after"));
-    execute(&mut store.writer.lock().conn, "BEGIN IMMEDIATE; ROLLBACK").unwrap();
+    store
+        .exclusive(|conn| Ok(conn.batch_execute("BEGIN IMMEDIATE; ROLLBACK")?))
+        .unwrap();
+}
+
+/// What the writer's thread is given at once shares a commit, and each part of it stands for itself.
+#[test]
+fn submitted_work_stands_or_falls_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = (open(&folder), Clock::system());
+    let (tell, told) = mpsc::channel();
+    let submit = |name: &'static str, end: fn() -> Result<(), StoreError>| {
+        let tell = tell.clone();
+        store.submit(
+            clock.clone(),
+            move |tx| {
+                meta::put(tx, name, "1")?;
+                end()
+            },
+            move |result: Result<(), StoreError>| tell.send((name, result.is_ok())).unwrap(),
+        );
+    };
+    // While this thread holds the writer, the others queue up behind one commit.
+    store
+        .write(&clock, |_| {
+            submit("first", || Ok(()));
+            submit("refused", || Err(StoreError::Busy));
+            submit("panicked", || panic!("in the middle"));
+            submit("last", || Ok(()));
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    let answers: Vec<_> = (0..4)
+        .map(|_| told.recv_timeout(Duration::from_secs(60)).unwrap())
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            ("first", true),
+            ("refused", false),
+            ("panicked", false),
+            ("last", true)
+        ]
+    );
+    for (name, stands) in answers {
+        let kept = store.read(&clock, |tx| meta::get(tx, name)).unwrap();
+        assert_eq!(kept.is_some(), stands, "{name}");
+    }
+}
+
+/// Nobody is told of success whose batch SQLite took back.
+#[test]
+fn a_batch_of_submitted_work_that_is_taken_back_is_refused_to_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, clock) = (open(&folder), Clock::system());
+    let (tell, told) = mpsc::channel();
+    store
+        .write(&clock, |tx| {
+            let pages = number(tx, "page_count")?;
+            diesel::sql_query(format!("PRAGMA max_page_count = {}", pages + 20))
+                .execute(sqlite(tx))?;
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    let shared = store.write(&clock, |_| {
+        for (name, value) in [("small", 1), ("large", 1 << 20)] {
+            let tell = tell.clone();
+            store.submit(
+                clock.clone(),
+                move |tx| {
+                    let _ = meta::put(tx, name, &"x".repeat(value));
+                    Ok::<_, StoreError>(())
+                },
+                move |result: Result<(), StoreError>| tell.send(result.is_ok()).unwrap(),
+            );
+        }
+        // Until the writer's thread waits to join.
+        while store.writer.waiting() < 1 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok::<_, StoreError>(())
+    });
+    assert!(shared.is_err(), "it shared the commit that never came");
+    let wait = || told.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!((wait(), wait()), (false, false));
+    let small = store.read(&clock, |tx| meta::get(tx, "small")).unwrap();
+    assert_eq!(small, None);
 }

@@ -29,7 +29,7 @@ pub(super) fn number(database: &Database, sql: &str) -> i64 {
 }
 
 #[test]
-fn allocations_are_not_counted_under_a_lock() {
+fn sqlite_is_built_as_the_project_asks() {
     #[derive(QueryableByName)]
     struct Line {
         #[diesel(sql_type = Text)]
@@ -39,12 +39,12 @@ fn allocations_are_not_counted_under_a_lock() {
     let options: Vec<Line> = diesel::sql_query("PRAGMA compile_options")
         .load(&mut conn)
         .unwrap();
-    assert!(
-        options
-            .iter()
-            .any(|line| line.compile_options == "DEFAULT_MEMSTATUS=0"),
-        "LIBSQLITE3_FLAGS of .cargo/config.toml did not reach SQLite's build"
-    );
+    for wanted in ["DEFAULT_MEMSTATUS=0", "ENABLE_QPSG"] {
+        assert!(
+            options.iter().any(|line| line.compile_options == wanted),
+            "{wanted} of .cargo/config.toml did not reach SQLite's build"
+        );
+    }
 }
 
 #[test]
