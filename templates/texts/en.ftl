@@ -256,7 +256,7 @@ mail-window-extended-lead = { $minutes ->
 
 mail-email-changed-subject = Your email address was changed
 mail-email-changed-lead = On { $when } your account was given another email address.
-mail-email-changed-next = From now on mails about your account go there and no longer here.
+mail-email-changed-next = From now on mails about your account go to the new address.
 
 mail-test-subject = The mail settings work
 mail-test-lead = This is a test message. It was sent on { $when }, because an administrator tried the mail settings.

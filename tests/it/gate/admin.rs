@@ -17,7 +17,7 @@ fn admin_cli(app: &TestApp, realm: &str) -> RelyingParty {
 }
 
 /// The operator's access token.
-async fn operator(app: &TestApp) -> String {
+pub(super) async fn operator(app: &TestApp) -> String {
     let answer = admin_cli(app, "master")
         .password_grant(ADMIN.0, ADMIN.1)
         .await;
@@ -25,7 +25,7 @@ async fn operator(app: &TestApp) -> String {
     answer.text("access_token").to_owned()
 }
 
-async fn call(
+pub(super) async fn call(
     app: &TestApp,
     token: &str,
     (method, path): (Method, &str),
@@ -43,7 +43,7 @@ async fn call(
     }
 }
 
-fn of(user: &User, tail: &str) -> String {
+pub(super) fn of(user: &User, tail: &str) -> String {
     format!("/t1/users/{}{tail}", user.id)
 }
 

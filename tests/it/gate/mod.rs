@@ -6,6 +6,7 @@ mod admin;
 mod audit;
 mod crowd;
 mod matrix;
+mod notices;
 mod pages;
 mod passwords;
 mod promise;
