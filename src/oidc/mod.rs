@@ -21,6 +21,7 @@ mod new_password;
 pub mod next;
 pub mod notices;
 pub mod provision;
+mod remembered;
 mod reply;
 pub mod reseal;
 pub mod revoke;

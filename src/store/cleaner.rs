@@ -6,7 +6,8 @@
 use diesel::prelude::*;
 
 use super::schema::{
-    codes, email_codes, events, flows, former_addresses, refresh_tokens, revoked_tokens, throttles,
+    codes, email_codes, events, flows, former_addresses, refresh_tokens, remember_tokens,
+    revoked_tokens, throttles,
 };
 use super::{StoreError, Tx, db};
 use crate::kernel::{RealmId, Timestamp};
@@ -23,6 +24,8 @@ pub enum Kind {
     Codes,
     /// Refresh tokens.
     RefreshTokens,
+    /// What brings remembered sessions back.
+    RememberTokens,
     /// Access tokens that were revoked before their end.
     RevokedTokens,
     /// Counters of wrong tries.
@@ -35,10 +38,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Flows,
         Self::Codes,
         Self::RefreshTokens,
+        Self::RememberTokens,
         Self::RevokedTokens,
         Self::Throttles,
         Self::EmailCodes,
@@ -51,6 +55,7 @@ impl Kind {
             Self::Flows => "flows",
             Self::Codes => "codes",
             Self::RefreshTokens => "refresh_tokens",
+            Self::RememberTokens => "remember_tokens",
             Self::RevokedTokens => "revoked_tokens",
             Self::Throttles => "throttles",
             Self::EmailCodes => "email_codes",
@@ -87,6 +92,7 @@ pub fn delete(tx: &mut Tx<'_>, kind: Kind, before: Timestamp) -> Result<usize, S
         Kind::Flows => delete_before!(tx, flows, id, expires_at, before),
         Kind::Codes => delete_before!(tx, codes, digest, expires_at, before),
         Kind::RefreshTokens => delete_before!(tx, refresh_tokens, digest, expires_at, before),
+        Kind::RememberTokens => delete_before!(tx, remember_tokens, digest, expires_at, before),
         Kind::RevokedTokens => delete_before!(tx, revoked_tokens, jti, expires_at, before),
         Kind::Throttles => delete_before!(tx, throttles, name, expires_at, before),
         Kind::EmailCodes => delete_before!(tx, email_codes, user_id, expires_at, before),

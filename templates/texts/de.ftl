@@ -247,7 +247,7 @@ mail-window-extended-lead = { $minutes ->
 
 mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
 mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
-mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an dorthin und nicht mehr hierher.
+mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an an die neue Adresse.
 
 mail-test-subject = Die Mail-Einstellungen funktionieren
 mail-test-lead = Das ist eine Testnachricht. Die Administration hat am { $when } die Mail-Einstellungen ausprobiert.
