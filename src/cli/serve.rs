@@ -9,10 +9,6 @@ use crate::config::Config;
 use crate::oidc::engine::Engine;
 use crate::web::tls::Certificates;
 
-/// How long a node that is told to stop goes on serving, so that a balancer notices (reliability R-27). On a
-/// terminal, where a person waits, not at all.
-const LINGER: Duration = Duration::from_secs(2);
-
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     boot::logging(&config)?;
     app::install_metrics();
@@ -81,12 +77,13 @@ async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
     );
     let stop = stop_signal().await;
     tracing::info!("stopping");
-    let linger = match stop {
-        Stop::Terminate => LINGER,
+    // On a terminal a person waits, and no balancer has to notice.
+    let drain = match stop {
+        Stop::Terminate => config.listeners.drain,
         Stop::Interrupt => Duration::ZERO,
     };
     tokio::select! {
-        () = running.stop(linger) => Ok(()),
+        () = running.stop(drain) => Ok(()),
         _ = stop_signal() => Err(Failure::failed("stopped at once, by a second signal")),
     }
 }
