@@ -6,7 +6,7 @@
 use diesel::prelude::*;
 
 use super::schema::{
-    codes, email_codes, events, flows, former_addresses, refresh_tokens, remember_tokens,
+    codes, email_codes, events, flows, former_addresses, outbox, refresh_tokens, remember_tokens,
     revoked_tokens, throttles,
 };
 use super::{StoreError, Tx, db};
@@ -34,11 +34,13 @@ pub enum Kind {
     EmailCodes,
     /// Addresses that notices went to after a change.
     FormerAddresses,
+    /// Mails that were sent, refused, given up or called back. Those in doubt wait for a person.
+    SettledMails,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Flows,
         Self::Codes,
         Self::RefreshTokens,
@@ -47,6 +49,7 @@ impl Kind {
         Self::Throttles,
         Self::EmailCodes,
         Self::FormerAddresses,
+        Self::SettledMails,
     ];
 
     /// The table's name.
@@ -60,6 +63,24 @@ impl Kind {
             Self::Throttles => "throttles",
             Self::EmailCodes => "email_codes",
             Self::FormerAddresses => "former_addresses",
+            Self::SettledMails => "outbox",
+        }
+    }
+
+    /// Seconds for which a row is kept after its end: a late answer can then say what happened.
+    ///
+    /// A mail is kept for thirty days: servers report for days what they could not deliver, and administrators ask.
+    pub const fn kept(self) -> i64 {
+        match self {
+            Self::Flows
+            | Self::Codes
+            | Self::RefreshTokens
+            | Self::RememberTokens
+            | Self::RevokedTokens
+            | Self::Throttles
+            | Self::EmailCodes
+            | Self::FormerAddresses => 3600,
+            Self::SettledMails => 30 * 24 * 3600,
         }
     }
 }
@@ -96,6 +117,7 @@ pub fn delete(tx: &mut Tx<'_>, kind: Kind, before: Timestamp) -> Result<usize, S
         Kind::RevokedTokens => delete_before!(tx, revoked_tokens, jti, expires_at, before),
         Kind::Throttles => delete_before!(tx, throttles, name, expires_at, before),
         Kind::EmailCodes => delete_before!(tx, email_codes, user_id, expires_at, before),
+        Kind::SettledMails => delete_before!(tx, outbox, id, settled_at, before),
         Kind::FormerAddresses => delete_before!(tx, former_addresses, id, until, before),
     }
 }
