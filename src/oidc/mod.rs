@@ -20,6 +20,7 @@ mod mailed_code;
 mod new_password;
 pub mod next;
 pub mod notices;
+mod profile;
 pub mod provision;
 mod remembered;
 mod reply;

@@ -13,10 +13,11 @@ use super::remembered;
 use super::scope::Scope;
 use super::sso::{self, Opening};
 use crate::action::gate::{Cleared, Outstanding, Provenance, Subject, Waiting, clear};
-use crate::action::kinds::update_password;
+use crate::action::kinds::{update_password, update_profile};
 use crate::client::Client;
 use crate::flow::{Flash, Flow, FlowProof, ResponseMode};
 use crate::kernel::{Timestamp, sha256_base64};
+use crate::mail::verify_code;
 use crate::session::{self, Session, SessionKind};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
@@ -56,6 +57,8 @@ pub struct Act {
     pub waiting: Waiting,
     /// Seconds until a new password is refused; only for `UPDATE_PASSWORD`.
     pub seconds_left: i64,
+    /// The address that the person has typed and has still to prove; only for `UPDATE_PROFILE`.
+    pub proving: Option<String>,
 }
 
 /// What the browser's session cookie becomes.
@@ -339,8 +342,13 @@ fn act(
             return Ok(None);
         }
     }
+    let proving = match waiting.user.email {
+        None if first == update_profile::NAME => verify_code::mailed_to(tx, &waiting.user.id)?,
+        None | Some(_) => None,
+    };
     Ok(Some((
         Next::Act(Box::new(Act {
+            proving,
             action: first,
             waiting,
             seconds_left,

@@ -100,6 +100,7 @@ verify-email-sent = Wir haben einen Code an { $address } geschickt. Es kann eine
 code = Code aus der E-Mail
 code-confirm = Bestätigen
 code-resend = Neue E-Mail senden
+email-other = Andere Adresse angeben
 code-sent-again = Eine neue E-Mail ist unterwegs. Nehmen Sie den Code aus der neuesten.
 code-wrong = Dieser Code stimmt nicht. Vergleichen Sie ihn mit der neuesten E-Mail oder lassen Sie sich eine neue senden.
 code-expired = Dieser Code gilt nicht mehr. Lassen Sie sich eine neue E-Mail senden und nehmen Sie den Code daraus.

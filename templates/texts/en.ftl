@@ -109,6 +109,7 @@ verify-email-sent = We have mailed a code to { $address }. It can take a minute 
 code = Code from the mail
 code-confirm = Confirm
 code-resend = Send a new mail
+email-other = Use another address
 code-sent-again = A new mail is on its way. Use the code in the newest one.
 code-wrong = This code is not right. Compare it with the newest mail, or have a new one sent.
 code-expired = This code is no longer good. Have a new mail sent and use the code in it.

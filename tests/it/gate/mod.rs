@@ -9,6 +9,7 @@ mod matrix;
 mod notices;
 mod pages;
 mod passwords;
+mod profile;
 mod promise;
 mod states;
 mod sweep;
