@@ -52,7 +52,7 @@ fn a_server_that_shall_stop_is_not_ready_at_once_and_finishes_what_it_began() {
 }
 
 /// What the token endpoint gives the administrator.
-fn administrator(server: &Server<'_>) -> String {
+pub(super) fn administrator(server: &Server<'_>) -> String {
     let form =
         "grant_type=password&client_id=admin-cli&username=admin&password=an+admin+passphrase";
     let answer = server.post("/realms/master/protocol/openid-connect/token", form);
