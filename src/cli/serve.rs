@@ -3,13 +3,24 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::{Failure, boot, runtime};
+use super::{Failure, boot, output, runtime};
 use crate::app::{self, FirstAdmin, Listeners};
 use crate::config::Config;
 use crate::oidc::engine::Engine;
 use crate::web::tls::Certificates;
 
-pub(super) fn run(config: Config) -> Result<(), Failure> {
+/// Options of `serve`.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Shows the configuration that results from file and environment, secrets masked, and starts nothing.
+    #[arg(long)]
+    print_config: bool,
+}
+
+pub(super) fn run(config: Config, options: &Options) -> Result<(), Failure> {
+    if options.print_config {
+        return output::lines(&[config.masked().trim_end()]);
+    }
     boot::logging(&config)?;
     app::install_metrics();
     let _serving = boot::serving(&config)?;

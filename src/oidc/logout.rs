@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::authorize::language;
 use super::catalog::RealmConfig;
@@ -51,7 +51,7 @@ pub async fn post(
     body: web::Bytes,
     engine: web::Data<Engine>,
 ) -> HttpResponse {
-    let posted = Form::parse(&body);
+    let posted = Form::posted(request.content_type(), &body);
     let confirmed = posted.has("confirmLogout") && same_origin(&request, &engine.public_url);
     // Our own page posts its button and token, and what the application asked for stays in the query.
     let form = if confirmed {
