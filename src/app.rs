@@ -1,6 +1,7 @@
 //! The composition root: the only file that knows every module.
 
 mod gauges;
+mod health;
 mod housekeeping;
 
 pub use housekeeping::round as clean;
@@ -197,6 +198,9 @@ pub struct Listeners {
     pub workers: Option<usize>,
 }
 
+/// How long stopping may take altogether: what supervisors grant before they kill.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
 /// A running server.
 pub struct Running {
     /// The engine.
@@ -250,22 +254,32 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
 }
 
 impl Running {
-    /// Stops: not ready at once, what is running is finished within 30 s (reliability R-27).
-    pub async fn stop(self, linger: Duration) {
+    /// Stops (reliability R-27): not ready and no further mail at once; serves on for `drain`, until balancers have
+    /// noticed; then what is running is finished. After [`STOP_WITHIN`] the rest is given up.
+    pub async fn stop(self, drain: Duration) {
         self.draining.store(true, Ordering::SeqCst);
-        tokio::time::sleep(linger).await;
-        self.public.stop(true).await;
-        self.mail.stop().await;
-        if let Some(management) = self.management {
-            management.stop(false).await;
-        }
-        for task in self.tasks {
-            task.abort();
-        }
-        for server in self.servers {
-            if let Ok(Err(error)) = server.await {
-                tracing::error!(error = %error, "a listener ended with an error");
+        let tasks = self.tasks;
+        let finish = async {
+            let serving = async {
+                tokio::time::sleep(drain).await;
+                self.public.stop(true).await;
+            };
+            // Another node, or this one after its restart, sends what is queued meanwhile.
+            tokio::join!(serving, self.mail.stop());
+            if let Some(management) = self.management {
+                management.stop(false).await;
             }
+            for server in self.servers {
+                if let Ok(Err(error)) = server.await {
+                    tracing::error!(error = %error, "a listener ended with an error");
+                }
+            }
+        };
+        if tokio::time::timeout(STOP_WITHIN, finish).await.is_err() {
+            tracing::warn!("not everything was finished in time; the rest is given up");
+        }
+        for task in tasks {
+            task.abort();
         }
     }
 }
@@ -298,7 +312,7 @@ fn public_server(
     .client_request_timeout(limits::REQUEST_HEAD)
     .tls_handshake_timeout(limits::TLS_HANDSHAKE)
     .keep_alive(limits::KEEP_ALIVE)
-    .shutdown_timeout(30)
+    .shutdown_timeout(STOP_WITHIN.as_secs())
     .disable_signals();
     if let Some(workers) = workers {
         server = server.workers(workers);
@@ -333,52 +347,16 @@ fn management_server(
             .app_data(draining.clone())
             .app_data(edge.clone())
             .wrap(from_fn(request_log::log))
-            .route("/health/live", web::get().to(up))
-            .route("/health/started", web::get().to(up))
-            .route("/health/ready", web::get().to(ready))
-            .route("/health", web::get().to(ready))
+            .route("/health/live", web::get().to(health::up))
+            .route("/health/started", web::get().to(health::up))
+            .route("/health/ready", web::get().to(health::ready))
+            .route("/health", web::get().to(health::ready))
             .route("/metrics", web::get().to(metrics_text))
     })
     .workers(1)
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
-}
-
-async fn up() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "UP", "checks": [] }))
-}
-
-/// A node that is further from the database's clock than this is not ready (reliability R-14).
-const MAX_SKEW: i64 = 30;
-
-async fn ready(engine: web::Data<Engine>, draining: web::Data<AtomicBool>) -> HttpResponse {
-    let clock = engine.store.clock().clone();
-    let now = engine
-        .store
-        .run(|store| {
-            store.read(|tx| {
-                crate::realm::rows::versions(tx)?;
-                tx.now()
-            })
-        })
-        .await;
-    let check =
-        |name: &str, up: bool| json!({ "name": name, "status": if up { "UP" } else { "DOWN" } });
-    let (database, serving) = (now.is_ok(), !draining.load(Ordering::SeqCst));
-    let on_time = now.is_ok_and(|now| now.seconds_since(clock.now()).abs() <= MAX_SKEW);
-    let checks = [
-        check("database", database),
-        check("clock", on_time || !database),
-        check("serving", serving),
-    ];
-    let up = on_time && serving;
-    let body = json!({ "status": if up { "UP" } else { "DOWN" }, "checks": checks });
-    if up {
-        HttpResponse::Ok().json(body)
-    } else {
-        HttpResponse::ServiceUnavailable().json(body)
-    }
 }
 
 async fn metrics_text(engine: web::Data<Engine>) -> HttpResponse {

@@ -52,6 +52,7 @@ impl Server {
             .env("VESTIBULE_DATABASE_URL", database_url.unwrap_or(&sqlite))
             .env("VESTIBULE_HTTP_ADDR", address.to_string())
             .env("VESTIBULE_MANAGEMENT_ADDR", management.to_string())
+            .env("VESTIBULE_DRAIN_SECONDS", "0")
             .env(
                 "VESTIBULE_PUBLIC_URL",
                 format!("http://localhost:{}", address.port()),

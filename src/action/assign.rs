@@ -104,10 +104,17 @@ pub fn set(
         due_at: setting.due_at.unwrap_or(now),
         reset_proof: setting.reset_proof,
     };
+    let waits = waiting::of_user(tx, user)?
+        .iter()
+        .any(|known| known.action == row.action);
     waiting::put(tx, user, &row)?;
     // What is due later leaves the tokens of today alone; once it is due, the gate refuses them.
     if action == update_password::NAME && row.due_at <= now {
-        user::rows::raise_not_before(tx, user, now)?;
+        if waits {
+            user::not_before::raise(tx, user, now)?;
+        } else {
+            user::not_before::raise_anew(tx, user, now)?;
+        }
     }
     Ok(())
 }
@@ -125,6 +132,8 @@ pub fn waive(
     lock_user(tx, user, Lock::Update)?;
     let waited = waiting::remove(tx, user, action)?;
     if waited && action == update_password::NAME {
+        let now = tx.now()?;
+        user::not_before::settle(tx, user, now)?;
         end_everything(tx, user, entropy)?;
     }
     Ok(waited)

@@ -1,6 +1,7 @@
 //! Required actions: what a person must do before anything is issued, and the gate that sees to it.
 
 pub mod assign;
+pub mod everyone;
 pub mod gate;
 pub mod kinds;
 

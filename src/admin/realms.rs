@@ -148,6 +148,8 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         rename(context, &before, name)?;
     }
     realm::rows::update(context.tx, &after)?;
+    let window = |realm: &Realm| realm.settings.access_code_lifespan_user_action;
+    super::users::notices::of_window(context, (window(&before), window(&after)))?;
     context.touched();
     let event = context
         .event("ADMIN_REALM_UPDATE")

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::web;
 
+use crate::mail::outbox;
 use crate::oidc::engine::Engine;
 use crate::realm::{self, Realm};
 use crate::session;
@@ -15,8 +16,8 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The most batches of one kind in one round, so that the first round after a long stop does not last for hours.
 const BATCHES: usize = 200;
 
-/// Seconds for which an ended row is kept: a late answer can then say what happened.
-const GRACE: i64 = 3600;
+/// Seconds for which an ended session is kept: a late answer can then say what happened.
+const SESSIONS: i64 = 3600;
 
 /// Seconds for which audit events are kept where the realm's `eventsExpiration` says nothing: 90 days.
 const EVENTS: i64 = 90 * 24 * 3600;
@@ -41,9 +42,19 @@ pub async fn round(store: &Store) -> Result<usize, StoreError> {
     let (now, realms) = store
         .run(|store| store.read(|tx| Ok::<_, StoreError>((tx.now()?, realm::rows::all(tx)?))))
         .await?;
-    let ended = now.plus_seconds(-GRACE);
     let mut deleted: usize = 0;
+    let given_up = repeat(store, |store| {
+        store.tx(|tx| outbox::give_up_expired(tx, BATCH))
+    })
+    .await?;
+    if given_up > 0 {
+        tracing::warn!(
+            mails = given_up,
+            "mails were never sent and are too old by now"
+        );
+    }
     for kind in Kind::ALL {
+        let ended = now.plus_seconds(-kind.kept());
         let rows = repeat(store, move |store| {
             store.tx(|tx| cleaner::delete(tx, kind, ended))
         })
@@ -52,6 +63,7 @@ pub async fn round(store: &Store) -> Result<usize, StoreError> {
         deleted = deleted.saturating_add(rows);
     }
     for realm in realms {
+        let ended = now.plus_seconds(-SESSIONS);
         let old = now.plus_seconds(-events_kept(&realm));
         let (of_events, of_sessions) = (realm.id.clone(), realm.clone());
         let events = repeat(store, move |store| {

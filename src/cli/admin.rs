@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::output::{self, Format};
 use super::{Failure, boot, runtime};
+use crate::action::everyone;
 use crate::app::{self, FirstAdmin};
 use crate::config::Config;
 use crate::kernel::Entropy;
@@ -28,6 +29,15 @@ pub(super) enum Command {
     Create(Who),
     /// Gives an administrator a new one-time password and ends every session. Recorded as BREAKGLASS.
     Reset(Who),
+    /// Ends every session, token, code and link of everybody in every realm: after a backup was restored, or a leak.
+    /// Recorded as BREAKGLASS.
+    RevokeEverything {
+        /// Yes, everybody shall have to sign in again.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
 /// Whom it is about.
@@ -44,6 +54,7 @@ pub(super) fn run(config: &Config, command: Command) -> Result<(), Failure> {
     match command {
         Command::Create(who) => create(config, &who),
         Command::Reset(who) => reset(config, &who),
+        Command::RevokeEverything { yes, format } => revoke_everything(config, yes, format),
     }
 }
 
@@ -146,6 +157,35 @@ fn reset(config: &Config, who: &Who) -> Result<(), Failure> {
         ));
     }
     show(&engine, &user.username, &password, who.format)
+}
+
+fn revoke_everything(config: &Config, yes: bool, format: Format) -> Result<(), Failure> {
+    if !yes {
+        return Err(Failure::usage(
+            "this signs everybody out, in every realm: say --yes if that is what you want",
+        ));
+    }
+    let store = boot::existing_store(config)?;
+    let people = everyone::end_everything(&store, &Entropy).map_err(Failure::failed)?;
+    store
+        .tx(|tx| {
+            let Some(master) = realm::rows::by_name(tx, MASTER)? else {
+                return Ok::<_, StoreError>(());
+            };
+            let now = tx.now()?;
+            let event = Event::new(&master.id, "BREAKGLASS")
+                .detail("command", "admin revoke-everything")
+                .detail("people", people);
+            events::record(tx, &Entropy, now, event)
+        })
+        .map_err(Failure::failed)?;
+    if format.json {
+        return output::json(&json!({ "people": people }));
+    }
+    output::lines(&[format!(
+        "ended every session, token and code of {people} people and service accounts; set again what was set since \
+         the backup: forced resets, switched-off people, new passwords"
+    )])
 }
 
 fn set_one_time(

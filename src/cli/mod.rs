@@ -37,7 +37,7 @@ enum Command {
     /// A complete playground in one process, no configuration: people, an app, a mailbox.
     Demo(demo::Options),
     /// The server. Brings the database's schema up to date first.
-    Serve,
+    Serve(serve::Options),
     /// Brings the database's schema up to date and makes the master key, before any server starts.
     Migrate(migrate::Options),
     /// Looks at everything the server needs and says what is wrong and what to do about it.
@@ -97,7 +97,7 @@ pub fn run() -> ExitCode {
     let config = arguments.config;
     let result = match arguments.command {
         Command::Demo(options) => demo::run(&options),
-        Command::Serve => load(config).and_then(serve::run),
+        Command::Serve(options) => load(config).and_then(|config| serve::run(config, &options)),
         Command::Migrate(options) => {
             load(config).and_then(|config| migrate::run(&config, &options))
         }

@@ -3,17 +3,24 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::{Failure, boot, runtime};
+use super::{Failure, boot, output, runtime};
 use crate::app::{self, FirstAdmin, Listeners};
 use crate::config::Config;
 use crate::oidc::engine::Engine;
 use crate::web::tls::Certificates;
 
-/// How long a node that is told to stop goes on serving, so that a balancer notices (reliability R-27). On a
-/// terminal, where a person waits, not at all.
-const LINGER: Duration = Duration::from_secs(2);
+/// Options of `serve`.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Shows the configuration that results from file and environment, secrets masked, and starts nothing.
+    #[arg(long)]
+    print_config: bool,
+}
 
-pub(super) fn run(config: Config) -> Result<(), Failure> {
+pub(super) fn run(config: Config, options: &Options) -> Result<(), Failure> {
+    if options.print_config {
+        return output::lines(&[config.masked().trim_end()]);
+    }
     boot::logging(&config)?;
     app::install_metrics();
     let _serving = boot::serving(&config)?;
@@ -81,12 +88,13 @@ async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
     );
     let stop = stop_signal().await;
     tracing::info!("stopping");
-    let linger = match stop {
-        Stop::Terminate => LINGER,
+    // On a terminal a person waits, and no balancer has to notice.
+    let drain = match stop {
+        Stop::Terminate => config.listeners.drain,
         Stop::Interrupt => Duration::ZERO,
     };
     tokio::select! {
-        () = running.stop(linger) => Ok(()),
+        () = running.stop(drain) => Ok(()),
         _ = stop_signal() => Err(Failure::failed("stopped at once, by a second signal")),
     }
 }

@@ -1,12 +1,21 @@
 //! Where this node listens. Read by the composition root, which binds. Invariant: health checks and
 //! metrics never share a port with the public pages.
 
-use super::settings::{HTTP_ADDR, HTTPS_ADDR, MANAGEMENT_ADDR, TLS_CERT, TLS_KEY, WORKERS};
+use super::settings::{
+    DRAIN_SECONDS, HTTP_ADDR, HTTPS_ADDR, MANAGEMENT_ADDR, TLS_CERT, TLS_KEY, WORKERS,
+};
 use super::sources::{Reported, Sources};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// How long a node serves on where nothing is set.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The most that leaves time, within thirty seconds, for finishing what is running.
+const LONGEST_DRAIN: u64 = 25;
 
 /// The listeners of this node. At least one of `http` and `https` is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +26,8 @@ pub struct Listeners {
     pub https: Option<Https>,
     /// Health checks and metrics.
     pub management: SocketAddr,
+    /// How long a node that is told to stop serves on, so that balancers notice (reliability R-27).
+    pub drain: Duration,
     /// Worker threads; `None` means one per core.
     pub workers: Option<usize>,
 }
@@ -38,10 +49,12 @@ impl Listeners {
         let https = read_https(sources);
         let management = sources.read(&MANAGEMENT_ADDR, address);
         let workers = sources.number(&WORKERS, 1024);
+        let drain = sources.read(&DRAIN_SECONDS, seconds);
         let listeners = Self {
             http: http?.unwrap_or(Some(SocketAddr::new(LOCALHOST, 8080))),
             https: https?,
             management: management?.unwrap_or(SocketAddr::new(LOCALHOST, 9000)),
+            drain: drain?.unwrap_or(DRAIN),
             workers: workers?,
         };
         listeners.check(sources)
@@ -109,6 +122,14 @@ fn read_https(sources: &mut Sources) -> Result<Option<Https>, Reported> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "it is not an IP address with a port".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if seconds <= LONGEST_DRAIN => Ok(Duration::from_secs(seconds)),
+        Ok(_) => Err("it is out of range".to_owned()),
+        Err(_) => Err("it is not a whole number".to_owned()),
+    }
 }
 
 fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {

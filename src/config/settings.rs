@@ -163,6 +163,10 @@ settings! {
     MANAGEMENT_ADDR = Setting::text(
         "management_addr", "an IP address with a port", "127.0.0.1:9000",
     );
+    /// How long a node that is told to stop serves on, so that balancers notice.
+    DRAIN_SECONDS = Setting::new(
+        "drain_seconds", Kind::Number, "a whole number from 0 to 25", "10",
+    );
     /// Worker threads of the public listeners.
     WORKERS = Setting::new("workers", Kind::Number, "a whole number from 1 to 1024", "4");
     /// The file with the key that encrypts signing keys and stored secrets.

@@ -63,6 +63,12 @@ impl Config {
                 https.and_then(|https| text(&https.key.display())),
             ),
             (&settings::MANAGEMENT_ADDR, text(&self.listeners.management)),
+            (
+                &settings::DRAIN_SECONDS,
+                i64::try_from(self.listeners.drain.as_secs())
+                    .ok()
+                    .map(Value::from),
+            ),
             (&settings::WORKERS, self.listeners.workers.and_then(number)),
             (
                 &settings::MASTER_KEY_FILE,

@@ -53,7 +53,7 @@ pub enum Purpose {
         /// When.
         when: Timestamp,
     },
-    /// The account has another address now; for the former one.
+    /// The account has another address now; for the former one and the new one.
     EmailChanged {
         /// When.
         when: Timestamp,

@@ -156,6 +156,36 @@ pub fn cancel_queued(
     .execute(c))
 }
 
+/// Gives up to `batch` mails up that expired while they waited, whose realm's server cannot be used or is gone;
+/// answers how many.
+///
+/// # Errors
+/// The database fails.
+pub fn give_up_expired(tx: &mut Tx<'_>, batch: usize) -> Result<usize, StoreError> {
+    let now = tx.now()?;
+    let expired: Vec<OutboxId> = db!(tx, |c| outbox::table
+        .filter(outbox::state.eq(State::Queued.as_str()))
+        .filter(outbox::expires_at.le(now))
+        .select(outbox::id)
+        .limit(i64::try_from(batch).unwrap_or(i64::MAX))
+        .load(c))?;
+    if expired.is_empty() {
+        return Ok(0);
+    }
+    db!(tx, |c| diesel::update(
+        outbox::table
+            .filter(outbox::id.eq_any(&expired))
+            .filter(outbox::state.eq(State::Queued.as_str()))
+    )
+    .set((
+        outbox::state.eq(State::Failed.as_str()),
+        outbox::last_error.eq("it expired before it could be sent"),
+        outbox::content_sealed.eq(Vec::new()),
+        outbox::settled_at.eq(now),
+    ))
+    .execute(c))
+}
+
 /// Sends a mail in doubt again because a person said so: the same mail, with the same `Message-ID`. `false`: it is
 /// not, or no longer, in doubt.
 ///

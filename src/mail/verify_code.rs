@@ -70,10 +70,24 @@ pub fn issue(
     locale: Locale,
 ) -> Result<Issued, StoreError> {
     lock_user(tx, &user.id, Lock::Update)?;
+    match address_of(tx, &user.id)? {
+        Some(email) => issue_to(tx, tools, (user, email), locale),
+        None => Ok(Issued::NoAddress),
+    }
+}
+
+/// Mails a code to an address that the user does not have yet, and can have once it is proved; the caller holds the
+/// user's lock.
+///
+/// # Errors
+/// The database fails.
+pub fn issue_to(
+    tx: &mut Tx<'_>,
+    tools: Tools<'_>,
+    (user, email): (&User, String),
+    locale: Locale,
+) -> Result<Issued, StoreError> {
     let now = tx.now()?;
-    let Some(email) = address_of(tx, &user.id)? else {
-        return Ok(Issued::NoAddress);
-    };
     let sent_at: Option<Timestamp> = db!(tx, |c| email_codes::table
         .filter(email_codes::user_id.eq(&user.id))
         .select(email_codes::sent_at)
@@ -173,10 +187,23 @@ pub fn check(
     typed: &str,
 ) -> Result<Checked, StoreError> {
     lock_user(tx, user, Lock::Update)?;
+    match address_of(tx, user)? {
+        Some(email) => check_for(tx, keyring, (user, email), typed),
+        None => Ok(Checked::Over),
+    }
+}
+
+/// As [`check`], for a code that was mailed to an address which the user does not have yet.
+///
+/// # Errors
+/// The database fails.
+pub fn check_for(
+    tx: &mut Tx<'_>,
+    keyring: &Keyring,
+    (user, email): (&UserId, String),
+    typed: &str,
+) -> Result<Checked, StoreError> {
     let now = tx.now()?;
-    let Some(email) = address_of(tx, user)? else {
-        return Ok(Checked::Over);
-    };
     let counted: Option<(String, i64)> = db!(tx, |c| diesel::update(
         email_codes::table
             .filter(email_codes::user_id.eq(user))
@@ -210,6 +237,30 @@ pub fn check(
     } else {
         Checked::Over
     })
+}
+
+/// The address to which the user's last code was mailed, used or expired codes excepted in as far as they are gone.
+///
+/// # Errors
+/// The database fails.
+pub fn mailed_to(tx: &mut Tx<'_>, user: &UserId) -> Result<Option<String>, StoreError> {
+    db!(tx, |c| email_codes::table
+        .filter(email_codes::user_id.eq(user))
+        .select(email_codes::email)
+        .first(c)
+        .optional())
+}
+
+/// Forgets the user's code; how many mails there may be in an hour is still counted.
+///
+/// # Errors
+/// The database fails.
+pub fn forget(tx: &mut Tx<'_>, user: &UserId) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::delete(
+        email_codes::table.filter(email_codes::user_id.eq(user))
+    )
+    .execute(c))?;
+    Ok(())
 }
 
 /// The address the account has now, not the one it had when the caller looked.

@@ -11,6 +11,8 @@ use super::catalog::RealmConfig;
 use super::context::Peer;
 use super::engine::Engine;
 use super::form::Form;
+use super::next::SessionCookie;
+use super::remembered;
 use super::reply::reply;
 use super::scope::Scope;
 use super::show::{Face, Reply, store_failed};
@@ -326,13 +328,22 @@ pub(super) fn start(
                 .clamp(60, 86_400),
         ),
     };
-    let decided = steps::decide(
+    let with = (engine, &**config, &cookies);
+    let brought = remembered::bring_back(tx, with, browser, &peer.ip_address)?;
+    let known = match &brought {
+        SessionCookie::Set(secret, _) => &browser.with_session(&cookies, secret),
+        SessionCookie::Keep => browser,
+    };
+    let mut decided = steps::decide(
         tx,
         (engine, config, client),
-        browser,
+        known,
         (peer, interactive),
         &mut flow,
     )?;
+    if matches!(decided.1, SessionCookie::Keep) {
+        decided.1 = brought;
+    }
     if flow.finished_at.is_none() && interactive {
         crate::flow::rows::insert(tx, &flow)?;
     }

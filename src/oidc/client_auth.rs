@@ -12,7 +12,7 @@ use super::form::Form;
 use crate::client::Client;
 use crate::kernel::seal::Keyring;
 use crate::session::throttle::{self, PER_CLIENT, Turn};
-use crate::store::{StoreError, Tx};
+use crate::store::{Store, StoreError, Tx};
 
 /// What a request brought to authenticate its client with. No `Debug`: it holds the secret.
 pub struct Presented {
@@ -109,11 +109,34 @@ pub fn secret_digest(keyring: &Keyring, client: &str, secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(keyring.digest("client-secret", &data))
 }
 
+/// Counts a failed authentication of the client that a request names, by header or form; the answer becomes 429 when
+/// there were too many. Other errors stay what they are.
+///
+/// # Errors
+/// The database fails.
+pub fn counted(
+    store: &Store,
+    (realm, network): (&str, &str),
+    (authorization, form): (Option<&str>, &Form),
+    error: TokenError,
+) -> Result<TokenError, StoreError> {
+    let TokenError::InvalidClient(_) = error else {
+        return Ok(error);
+    };
+    let client_id = Presented::read(authorization, form).map_or_else(
+        |_| String::new(),
+        |presented| presented.client_id().to_owned(),
+    );
+    let too_many: Option<TokenError> =
+        store.tx(|tx| note_failure(tx, realm, &client_id, network))?;
+    Ok(too_many.unwrap_or(error))
+}
+
 /// Counts a failed authentication of a client from a network.
 ///
 /// # Errors
 /// The database fails.
-pub fn note_failure(
+fn note_failure(
     tx: &mut Tx<'_>,
     realm: &str,
     client_id: &str,

@@ -42,14 +42,12 @@ pub async fn post(
             store.read(|tx| introspect(tx, &engine, (realm, authorization.as_deref()), form))
         })
         .await;
-    if let Ok(Err(TokenError::InvalidClient(by_header))) = answer {
+    if let Ok(Err(error)) = answer {
         answer = store
             .run(move |store| {
-                let (form, realm, _) = &*call;
-                let client_id = form.get("client_id").unwrap_or_default();
-                let shut = store
-                    .tx(|tx| client_auth::note_failure(tx, realm, client_id, &peer.network))?;
-                Ok::<_, StoreError>(Err(shut.unwrap_or(TokenError::InvalidClient(by_header))))
+                let (form, realm, authorization) = &*call;
+                let sent = (authorization.as_deref(), form);
+                client_auth::counted(store, (realm, &peer.network), sent, error).map(Err)
             })
             .await;
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::authorize::language;
 use super::catalog::RealmConfig;
@@ -12,6 +12,7 @@ use super::context::Peer;
 use super::engine::Engine;
 use super::form::Form;
 use super::issue::verify_ours;
+use super::remembered;
 use super::show::{Face, Reply, store_failed};
 use super::steps::Browser;
 use super::texts;
@@ -50,7 +51,7 @@ pub async fn post(
     body: web::Bytes,
     engine: web::Data<Engine>,
 ) -> HttpResponse {
-    let posted = Form::parse(&body);
+    let posted = Form::posted(request.content_type(), &body);
     let confirmed = posted.has("confirmLogout") && same_origin(&request, &engine.public_url);
     // Our own page posts its button and token, and what the application asked for stays in the query.
     let form = if confirmed {
@@ -134,13 +135,7 @@ impl Visit {
             Ok(asked) => asked,
             Err(text) => return Ok(face.error(engine, StatusCode::BAD_REQUEST, text, None)),
         };
-        let cookie = self.browser.session(&cookies);
-        let current = match &cookie {
-            Some(secret) => {
-                session::rows::by_cookie(tx, &config.realm.id, &sha256_base64(secret.as_bytes()))?
-            }
-            None => None,
-        };
+        let (cookie, current) = self.current(tx, &config, &cookies)?;
         let token = cookie
             .as_deref()
             .map(|secret| form_token(engine, secret))
@@ -176,6 +171,30 @@ impl Visit {
         };
         reply.clear_session = cookie.is_some();
         Ok(reply.cookies(&cookies))
+    }
+
+    /// What the browser brought, and the session behind it: also one that it has forgotten and would bring back.
+    fn current(
+        &self,
+        tx: &mut Tx<'_>,
+        config: &RealmConfig,
+        cookies: &Cookies,
+    ) -> Result<(Option<String>, Option<Session>), StoreError> {
+        let own = self.browser.session(cookies);
+        if let Some(secret) = &own {
+            let digest = sha256_base64(secret.as_bytes());
+            let session = session::rows::by_cookie(tx, &config.realm.id, &digest)?;
+            if session.is_some() {
+                return Ok((own, session));
+            }
+        }
+        let Some(secret) = self.browser.remember(cookies) else {
+            return Ok((own, None));
+        };
+        let found = remembered::find(tx, &config.realm, &secret)?;
+        let session =
+            found.and_then(|(session, stored)| stored.used_at.is_none().then_some(session));
+        Ok((Some(secret), session))
     }
 
     /// Checks client, hint and redirect URI. The redirect happens only to a registered URI of a known client.

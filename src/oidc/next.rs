@@ -9,13 +9,15 @@ use super::catalog::RealmConfig;
 use super::code;
 use super::consent;
 use super::engine::Engine;
+use super::remembered;
 use super::scope::Scope;
 use super::sso::{self, Opening};
 use crate::action::gate::{Cleared, Outstanding, Provenance, Subject, Waiting, clear};
-use crate::action::kinds::update_password;
+use crate::action::kinds::{update_password, update_profile};
 use crate::client::Client;
 use crate::flow::{Flash, Flow, FlowProof, ResponseMode};
 use crate::kernel::{Timestamp, sha256_base64};
+use crate::mail::verify_code;
 use crate::session::{self, Session, SessionKind};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
@@ -55,6 +57,8 @@ pub struct Act {
     pub waiting: Waiting,
     /// Seconds until a new password is refused; only for `UPDATE_PASSWORD`.
     pub seconds_left: i64,
+    /// The address that the person has typed and has still to prove; only for `UPDATE_PROFILE`.
+    pub proving: Option<String>,
 }
 
 /// What the browser's session cookie becomes.
@@ -63,8 +67,16 @@ pub enum SessionCookie {
     /// It stays.
     #[default]
     Keep,
-    /// A new secret; seconds that it is kept where the person asked to be remembered.
-    Set(String, Option<i64>),
+    /// A new secret, and what the browser keeps beyond its end where the person asked to be remembered.
+    Set(String, Option<Remember>),
+}
+
+/// What a browser keeps to bring its session back.
+pub struct Remember {
+    /// The cookie's value; no `Debug`.
+    pub secret: String,
+    /// For how long, in seconds.
+    pub seconds: i64,
 }
 
 /// The surroundings of a decision.
@@ -170,11 +182,6 @@ fn open(
     let realm = &scene.config.realm;
     let before = cookie_session(tx, scene)?;
     let user = cleared.user();
-    let remembered = |session: &Session| {
-        session
-            .remember_me
-            .then(|| realm.session_lifespan(true).max)
-    };
     if let Some(before) = before {
         if before.user_id == user.id
             && before.auth_epoch == user.auth_epoch
@@ -189,7 +196,7 @@ fn open(
                 ..before
             };
             session::rows::renew(tx, &renewed, &sha256_base64(secret.as_bytes()))?;
-            let kept = remembered(&renewed);
+            let kept = remembered::remember(tx, (scene.engine, realm), &renewed, cleared.now())?;
             return Ok((renewed, SessionCookie::Set(secret, kept)));
         }
         session::rows::delete(tx, &before.id)?;
@@ -204,7 +211,7 @@ fn open(
         browser: true,
     };
     let opened = sso::open(tx, cleared, (realm, &scene.engine.entropy), &opening)?;
-    let kept = remembered(&opened.session);
+    let kept = remembered::remember(tx, (scene.engine, realm), &opened.session, cleared.now())?;
     let cookie = opened.cookie.map_or(SessionCookie::Keep, |secret| {
         SessionCookie::Set(secret, kept)
     });
@@ -335,8 +342,13 @@ fn act(
             return Ok(None);
         }
     }
+    let proving = match waiting.user.email {
+        None if first == update_profile::NAME => verify_code::mailed_to(tx, &waiting.user.id)?,
+        None | Some(_) => None,
+    };
     Ok(Some((
         Next::Act(Box::new(Act {
+            proving,
             action: first,
             waiting,
             seconds_left,

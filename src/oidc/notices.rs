@@ -33,7 +33,30 @@ pub fn tell(
     user: &User,
     purpose: &Purpose,
 ) -> Result<(), StoreError> {
-    if !engine.mailer.is_configured(&config.realm) {
+    deliver(tx, (engine, config), user, purpose, Reach::One)
+}
+
+/// How many people one cause tells at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// This one alone.
+    One,
+    /// Many: their mails let single ones pass.
+    Many,
+}
+
+/// As [`tell`], saying whether this is one mail of many. Service accounts are not written to.
+///
+/// # Errors
+/// The database fails.
+pub fn deliver(
+    tx: &mut Tx<'_>,
+    (engine, config): (&Engine, &RealmConfig),
+    user: &User,
+    purpose: &Purpose,
+    reach: Reach,
+) -> Result<(), StoreError> {
+    if user.service_client.is_some() || !engine.mailer.is_configured(&config.realm) {
         return Ok(());
     }
     let now = tx.now()?;
@@ -43,13 +66,16 @@ pub fn tell(
     addresses.dedup();
     for address in addresses {
         let locale = language_of(config, user);
-        let message = Message::notice(
-            (&config.realm.id, &user.id),
-            &address,
-            purpose.clone(),
-            locale,
-            now,
-        );
+        let message = Message {
+            bulk: reach == Reach::Many,
+            ..Message::notice(
+                (&config.realm.id, &user.id),
+                &address,
+                purpose.clone(),
+                locale,
+                now,
+            )
+        };
         queue(tx, engine.mailer.tools(), &message)?;
     }
     Ok(())

@@ -45,13 +45,11 @@ pub async fn post(
                 )
             })?;
             match answer {
-                Err(TokenError::InvalidClient(by_header)) => {
-                    let client_id = form.get("client_id").unwrap_or_default();
-                    let shut = store
-                        .tx(|tx| client_auth::note_failure(tx, &realm, client_id, &peer.network))?;
-                    Ok::<_, StoreError>(Err(shut.unwrap_or(TokenError::InvalidClient(by_header))))
+                Ok(answer) => Ok::<_, StoreError>(Ok(answer)),
+                Err(error) => {
+                    let sent = (authorization.as_deref(), &form);
+                    client_auth::counted(store, (&realm, &peer.network), sent, error).map(Err)
                 }
-                other => Ok(other),
             }
         })
         .await;

@@ -150,6 +150,17 @@ pub(super) fn action(
             };
             face.page(engine, &Terms::new(action, token, &text), Some(flow))
         }
+        update_profile::NAME if act.proving.is_some() => {
+            let page = VerifyEmail {
+                action,
+                flow: token,
+                address: act.proving.clone().unwrap_or_default(),
+                other: true,
+                error: first_error(&flash, "code"),
+                notice: flash.notice.as_deref().and_then(texts::kept),
+            };
+            face.page(engine, &page, Some(flow))
+        }
         update_profile::NAME => {
             let field = |name: &str, stored: Option<&str>| Field {
                 value: flash
@@ -169,7 +180,10 @@ pub(super) fn action(
                     Some(address) => Email::Fixed {
                         address: address.clone(),
                     },
-                    None => Email::Asked(field("email", None)),
+                    None if engine.mailer.is_configured(&config.realm) => {
+                        Email::Asked(field("email", None))
+                    }
+                    None => Email::Absent,
                 },
             };
             face.page(engine, &page, Some(flow))
@@ -179,6 +193,7 @@ pub(super) fn action(
                 action,
                 flow: token,
                 address: user.email.as_deref().map(masked).unwrap_or_default(),
+                other: false,
                 error: first_error(&flash, "code"),
                 notice: flash.notice.as_deref().and_then(texts::kept),
             };

@@ -82,8 +82,11 @@ impl Reply {
                 .finish(),
         };
         if let Some(cookies) = &self.cookies {
-            if let SessionCookie::Set(secret, max_age) = &self.session {
-                cookies.set_session(&mut response, secret, *max_age);
+            if let SessionCookie::Set(secret, remember) = &self.session {
+                cookies.set_session(&mut response, secret);
+                if let Some(remember) = remember {
+                    cookies.set_remember(&mut response, &remember.secret, remember.seconds);
+                }
             }
             if let Some(browser) = &self.browser {
                 cookies.set_browser(&mut response, browser);

@@ -64,6 +64,20 @@ impl Browser {
     pub fn session(&self, cookies: &Cookies) -> Option<String> {
         self.get(&cookies.name("sid"))
     }
+
+    /// What brings the browser's session back once that secret is gone.
+    pub fn remember(&self, cookies: &Cookies) -> Option<String> {
+        self.get(&cookies.name("remember"))
+    }
+
+    /// This browser as if it had brought another session secret.
+    pub(super) fn with_session(&self, cookies: &Cookies, secret: &str) -> Self {
+        let name = cookies.name("sid");
+        let mut brought = self.clone();
+        brought.cookies.retain(|(known, _)| *known != name);
+        brought.cookies.push((name, secret.to_owned()));
+        brought
+    }
 }
 
 /// One visit to a step.

@@ -13,12 +13,12 @@ use super::reply;
 use super::show::Reply;
 use super::steps::{self, Stage, Visit, Where};
 use crate::action::kinds::{terms, update_password, update_profile, verify_email};
-use crate::flow::{Flash, FlashError, Flow, rows};
+use crate::flow::{Flash, Flow, rows};
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 use crate::user::rows::Conflict;
-use crate::user::{self, User, name, waiting};
+use crate::user::{self, User, waiting};
 
 /// What a first look at a submit found out.
 enum First {
@@ -165,7 +165,7 @@ fn again(
 }
 
 /// Shows the page again with what is wrong.
-fn refuse(
+pub(super) fn refuse(
     tx: &mut Tx<'_>,
     engine: &Engine,
     visit: &Visit,
@@ -176,7 +176,7 @@ fn refuse(
     steps::go_on(tx, engine, visit, (stage, Where::Posted))
 }
 
-fn record(
+pub(super) fn record(
     tx: &mut Tx<'_>,
     engine: &Engine,
     (visit, stage): (&Visit, &Stage),
@@ -213,20 +213,9 @@ fn act_submitted(
             }
             "CUSTOM_REQUIRED_ACTION"
         }
-        update_profile::NAME => match profile(visit, user) {
-            Ok(changed) => match store(tx, stage, &changed)? {
-                Ok(()) => "UPDATE_PROFILE",
-                Err(_) => {
-                    return refuse(
-                        tx,
-                        engine,
-                        visit,
-                        (stage, Flash::error("email", "email-taken")),
-                    );
-                }
-            },
-            Err(flash) => return refuse(tx, engine, visit, (stage, flash)),
-        },
+        update_profile::NAME => {
+            return super::profile::submitted(tx, engine, (visit, stage), act);
+        }
         verify_email::NAME => {
             return super::mailed_code::submitted(tx, engine, (visit, stage), user);
         }
@@ -263,7 +252,7 @@ pub(super) fn done(
     steps::finish(tx, engine, stage, decided, None)
 }
 
-fn store(
+pub(super) fn store(
     tx: &mut Tx<'_>,
     stage: &Stage,
     changed: &User,
@@ -273,53 +262,6 @@ fn store(
         changed,
         !stage.config.realm.settings.duplicate_emails_allowed,
     )
-}
-
-/// The profile that was posted. A set address never changes here, whatever was posted (threat V187).
-fn profile(visit: &Visit, user: &User) -> Result<User, Flash> {
-    let mut changed = user.clone();
-    let mut flash = Flash::default();
-    let mut wrong = |field: &str, key: &str| {
-        flash.errors.push(FlashError {
-            field: field.to_owned(),
-            key: key.to_owned(),
-            value: None,
-        });
-    };
-    let typed = |field: &str| -> String {
-        visit
-            .form
-            .text(field)
-            .trim()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(255)
-            .collect()
-    };
-    for field in ["firstName", "lastName"] {
-        if typed(field).is_empty() {
-            wrong(field, "field-missing");
-        }
-    }
-    changed.first_name = Some(typed("firstName"));
-    changed.last_name = Some(typed("lastName"));
-    if user.email.is_none() {
-        match name::parse_email(visit.form.text("email")) {
-            Ok(email) => {
-                changed.email = Some(email);
-                changed.email_verified = false;
-            }
-            Err(name::NameError::Empty) => wrong("email", "field-missing"),
-            Err(_) => wrong("email", "email-invalid"),
-        }
-    }
-    if flash.errors.is_empty() {
-        return Ok(changed);
-    }
-    for field in ["firstName", "lastName", "email"] {
-        flash.fields.insert(field.to_owned(), typed(field));
-    }
-    Err(flash)
 }
 
 /// The new password: everything is asked again with the user's row locked, and then changed in one transaction.

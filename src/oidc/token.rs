@@ -160,16 +160,8 @@ impl Call {
 
     /// Counts a failed authentication; the answer becomes 429 when there were too many.
     fn counted(&self, store: &Store, error: TokenError) -> Result<TokenError, StoreError> {
-        let TokenError::InvalidClient(_) = error else {
-            return Ok(error);
-        };
-        let client_id = Presented::read(self.authorization.as_deref(), &self.form).map_or_else(
-            |_| String::new(),
-            |presented| presented.client_id().to_owned(),
-        );
-        let too_many: Option<TokenError> = store
-            .tx(|tx| client_auth::note_failure(tx, &self.realm, &client_id, &self.peer.network))?;
-        Ok(too_many.unwrap_or(error))
+        let sent = (self.authorization.as_deref(), &self.form);
+        client_auth::counted(store, (&self.realm, &self.peer.network), sent, error)
     }
 
     /// The origin that may read the answer, if the client has registered it.

@@ -50,6 +50,24 @@ pub fn graph(tx: &mut Tx<'_>, realm: &RealmId) -> Result<RoleGraph, StoreError> 
     Ok(RoleGraph::new(roles, composites))
 }
 
+/// The id of the role that the realm itself, none of its clients, has under that name.
+///
+/// # Errors
+/// The database fails.
+pub fn of_realm_named(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    name: &str,
+) -> Result<Option<RoleId>, StoreError> {
+    db!(tx, |c| roles::table
+        .filter(roles::realm_id.eq(realm))
+        .filter(roles::client_uuid.is_null())
+        .filter(roles::name.eq(name))
+        .select(roles::id)
+        .first(c)
+        .optional())
+}
+
 /// Stores a new role. `Ok(false)` when its realm or client has one of that name.
 ///
 /// # Errors

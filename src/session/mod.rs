@@ -3,6 +3,7 @@
 //! A session has a public id, the `sid` of tokens, and a secret cookie of which only the digest is stored. It
 //! carries the `auth_epoch` it was born in: one UPDATE of the user's epoch ends all of them.
 
+pub mod remember;
 pub mod rows;
 pub mod throttle;
 

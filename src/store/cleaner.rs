@@ -6,7 +6,8 @@
 use diesel::prelude::*;
 
 use super::schema::{
-    codes, email_codes, events, flows, former_addresses, refresh_tokens, revoked_tokens, throttles,
+    codes, email_codes, events, flows, former_addresses, outbox, refresh_tokens, remember_tokens,
+    revoked_tokens, throttles,
 };
 use super::{StoreError, Tx, db};
 use crate::kernel::{RealmId, Timestamp};
@@ -23,6 +24,8 @@ pub enum Kind {
     Codes,
     /// Refresh tokens.
     RefreshTokens,
+    /// What brings remembered sessions back.
+    RememberTokens,
     /// Access tokens that were revoked before their end.
     RevokedTokens,
     /// Counters of wrong tries.
@@ -31,18 +34,22 @@ pub enum Kind {
     EmailCodes,
     /// Addresses that notices went to after a change.
     FormerAddresses,
+    /// Mails that were sent, refused, given up or called back. Those in doubt wait for a person.
+    SettledMails,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Flows,
         Self::Codes,
         Self::RefreshTokens,
+        Self::RememberTokens,
         Self::RevokedTokens,
         Self::Throttles,
         Self::EmailCodes,
         Self::FormerAddresses,
+        Self::SettledMails,
     ];
 
     /// The table's name.
@@ -51,10 +58,29 @@ impl Kind {
             Self::Flows => "flows",
             Self::Codes => "codes",
             Self::RefreshTokens => "refresh_tokens",
+            Self::RememberTokens => "remember_tokens",
             Self::RevokedTokens => "revoked_tokens",
             Self::Throttles => "throttles",
             Self::EmailCodes => "email_codes",
             Self::FormerAddresses => "former_addresses",
+            Self::SettledMails => "outbox",
+        }
+    }
+
+    /// Seconds for which a row is kept after its end: a late answer can then say what happened.
+    ///
+    /// A mail is kept for thirty days: servers report for days what they could not deliver, and administrators ask.
+    pub const fn kept(self) -> i64 {
+        match self {
+            Self::Flows
+            | Self::Codes
+            | Self::RefreshTokens
+            | Self::RememberTokens
+            | Self::RevokedTokens
+            | Self::Throttles
+            | Self::EmailCodes
+            | Self::FormerAddresses => 3600,
+            Self::SettledMails => 30 * 24 * 3600,
         }
     }
 }
@@ -87,9 +113,11 @@ pub fn delete(tx: &mut Tx<'_>, kind: Kind, before: Timestamp) -> Result<usize, S
         Kind::Flows => delete_before!(tx, flows, id, expires_at, before),
         Kind::Codes => delete_before!(tx, codes, digest, expires_at, before),
         Kind::RefreshTokens => delete_before!(tx, refresh_tokens, digest, expires_at, before),
+        Kind::RememberTokens => delete_before!(tx, remember_tokens, digest, expires_at, before),
         Kind::RevokedTokens => delete_before!(tx, revoked_tokens, jti, expires_at, before),
         Kind::Throttles => delete_before!(tx, throttles, name, expires_at, before),
         Kind::EmailCodes => delete_before!(tx, email_codes, user_id, expires_at, before),
+        Kind::SettledMails => delete_before!(tx, outbox, id, settled_at, before),
         Kind::FormerAddresses => delete_before!(tx, former_addresses, id, until, before),
     }
 }

@@ -1,12 +1,13 @@
 //! The schema of this version: both sides' migrations, compiled in, same names on both sides.
 
+use diesel::RunQueryDsl as _;
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationConnection, MigrationSource, MigrationVersion};
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::StoreError;
 use super::conn::PgConnection;
+use super::{StoreError, Tx, db};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -23,6 +24,32 @@ pub(super) fn postgres(conn: &mut PgConnection) -> Result<(), StoreError> {
     conn.batch_execute(&format!("SELECT pg_advisory_lock({ADVISORY_LOCK})"))?;
     // The lock goes with this connection, which is used for nothing else, however the migration ends.
     run(conn, POSTGRES)
+}
+
+#[derive(diesel::QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    version: String,
+}
+
+/// The names of this version's migrations that the database lacks. Those of a newer version, with which this one
+/// runs side by side during an upgrade, are no lack.
+///
+/// # Errors
+/// The database fails.
+pub fn missing(tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
+    let applied: Vec<Applied> = db!(tx, |c| diesel::sql_query(
+        "SELECT version FROM __diesel_schema_migrations"
+    )
+    .load(c))?;
+    let known: Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>> =
+        SQLITE.migrations().map_err(failed)?;
+    Ok(known
+        .iter()
+        .map(|one| (one.name().version().to_string(), one.name().to_string()))
+        .filter(|(version, _)| !applied.iter().any(|row| row.version == *version))
+        .map(|(_, name)| name)
+        .collect())
 }
 
 /// The names of this version's migrations that the database does not have.

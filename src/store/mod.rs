@@ -12,7 +12,7 @@ pub mod dialect;
 mod error;
 pub mod events;
 pub mod meta;
-mod migrations;
+pub mod migrations;
 mod postgres;
 pub mod schema;
 mod serving;

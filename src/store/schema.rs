@@ -248,6 +248,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    remember_tokens (digest) {
+        digest -> Text,
+        session_id -> Text,
+        used_at -> Nullable<BigInt>,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     client_sessions (session_id, client_uuid) {
         session_id -> Text,
         client_uuid -> Text,
@@ -399,6 +408,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     consents,
     sessions,
     client_sessions,
+    remember_tokens,
     flows,
     codes,
     refresh_tokens,

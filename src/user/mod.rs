@@ -2,6 +2,7 @@
 
 pub mod credential;
 pub mod name;
+pub mod not_before;
 pub mod rows;
 pub mod search;
 pub mod waiting;

@@ -327,24 +327,6 @@ pub fn bump_epoch(tx: &mut Tx<'_>, id: &UserId, epoch: &AuthEpoch) -> Result<(),
     Ok(())
 }
 
-/// Raises `notBefore`: tokens from before never work again.
-///
-/// # Errors
-/// The database fails.
-pub fn raise_not_before(tx: &mut Tx<'_>, id: &UserId, to: Timestamp) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::update(
-        users::table
-            .filter(users::id.eq(id))
-            .filter(users::not_before.lt(to))
-    )
-    .set((
-        users::not_before.eq(to),
-        users::gate_version.eq(users::gate_version + 1)
-    ))
-    .execute(c))?;
-    Ok(())
-}
-
 /// Writes the user's row because a fact of the gate beside it changes, so that the mint's lock sees it.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ impl Cookies {
         Self { tag, secure }
     }
 
-    /// The name of the cookie for `sid` or `flow`.
+    /// The name of the cookie for `sid`, `remember` or `flow`.
     pub fn name(&self, what: &str) -> String {
         let prefix = if self.secure { "__Host-" } else { "" };
         format!("{prefix}{}_{what}", self.tag)
@@ -41,9 +41,14 @@ impl Cookies {
         cookie.finish()
     }
 
-    /// Gives the browser a session; `max_age` seconds where it is remembered, else until the browser closes.
-    pub fn set_session(&self, response: &mut HttpResponse, secret: &str, max_age: Option<i64>) {
-        let cookie = self.cookie("sid", secret, max_age.map(Duration::seconds));
+    /// Gives the browser a session, until it closes.
+    pub fn set_session(&self, response: &mut HttpResponse, secret: &str) {
+        let _ = response.add_cookie(&self.cookie("sid", secret, None));
+    }
+
+    /// Gives the browser what brings its session back, for so many seconds.
+    pub fn set_remember(&self, response: &mut HttpResponse, secret: &str, seconds: i64) {
+        let cookie = self.cookie("remember", secret, Some(Duration::seconds(seconds)));
         let _ = response.add_cookie(&cookie);
     }
 
@@ -52,8 +57,10 @@ impl Cookies {
         let _ = response.add_cookie(&self.cookie("flow", id, Some(FLOW_COOKIE)));
     }
 
-    /// Takes the session cookie from the browser.
+    /// Takes the session, and what would bring it back, from the browser.
     pub fn clear_session(&self, response: &mut HttpResponse) {
-        let _ = response.add_cookie(&self.cookie("sid", "", Some(Duration::ZERO)));
+        for what in ["sid", "remember"] {
+            let _ = response.add_cookie(&self.cookie(what, "", Some(Duration::ZERO)));
+        }
     }
 }

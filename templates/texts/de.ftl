@@ -100,6 +100,7 @@ verify-email-sent = Wir haben einen Code an { $address } geschickt. Es kann eine
 code = Code aus der E-Mail
 code-confirm = Bestätigen
 code-resend = Neue E-Mail senden
+email-other = Andere Adresse angeben
 code-sent-again = Eine neue E-Mail ist unterwegs. Nehmen Sie den Code aus der neuesten.
 code-wrong = Dieser Code stimmt nicht. Vergleichen Sie ihn mit der neuesten E-Mail oder lassen Sie sich eine neue senden.
 code-expired = Dieser Code gilt nicht mehr. Lassen Sie sich eine neue E-Mail senden und nehmen Sie den Code daraus.
@@ -247,7 +248,7 @@ mail-window-extended-lead = { $minutes ->
 
 mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
 mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
-mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an dorthin und nicht mehr hierher.
+mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an an die neue Adresse.
 
 mail-test-subject = Die Mail-Einstellungen funktionieren
 mail-test-lead = Das ist eine Testnachricht. Die Administration hat am { $when } die Mail-Einstellungen ausprobiert.

@@ -109,6 +109,7 @@ verify-email-sent = We have mailed a code to { $address }. It can take a minute 
 code = Code from the mail
 code-confirm = Confirm
 code-resend = Send a new mail
+email-other = Use another address
 code-sent-again = A new mail is on its way. Use the code in the newest one.
 code-wrong = This code is not right. Compare it with the newest mail, or have a new one sent.
 code-expired = This code is no longer good. Have a new mail sent and use the code in it.
@@ -256,7 +257,7 @@ mail-window-extended-lead = { $minutes ->
 
 mail-email-changed-subject = Your email address was changed
 mail-email-changed-lead = On { $when } your account was given another email address.
-mail-email-changed-next = From now on mails about your account go there and no longer here.
+mail-email-changed-next = From now on mails about your account go to the new address.
 
 mail-test-subject = The mail settings work
 mail-test-lead = This is a test message. It was sent on { $when }, because an administrator tried the mail settings.

@@ -353,6 +353,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox(state, realm_id, bulk, not_before);
 CREATE INDEX outbox_user ON outbox(user_id);
 CREATE INDEX outbox_realm ON outbox(realm_id);
+CREATE INDEX outbox_settled ON outbox(settled_at);
 
 CREATE TABLE mail_pauses (
   realm_id TEXT NOT NULL PRIMARY KEY REFERENCES realms(id) ON DELETE CASCADE,

@@ -184,7 +184,7 @@ impl Plan {
         self.take.iter().any(|name| name == update_password::NAME)
     }
 
-    /// Sets and takes; ends sessions where that is meant.
+    /// Sets and takes; ends sessions where that is meant. Answers what is news to the person.
     ///
     /// # Errors
     /// The database fails.
@@ -192,10 +192,13 @@ impl Plan {
         &self,
         context: &mut Context<'_, '_>,
         user: &UserId,
-    ) -> Result<(), AdminError> {
+    ) -> Result<Done, AdminError> {
         let entropy = context.engine.entropy;
+        let mut done = Done::default();
         for action in &self.take {
-            assign::waive(context.tx, user, action, &entropy)?;
+            if assign::waive(context.tx, user, action, &entropy)? {
+                done.waived.push(action.clone());
+            }
         }
         let rows = waiting::of_user(context.tx, user)?;
         let mut ends = self.manner.revoke_sessions;
@@ -207,13 +210,23 @@ impl Plan {
             // Loosening is a way of taking, and whatever takes the reset ends what was issued before it.
             ends |=
                 action == update_password::NAME && row.is_some_and(|row| self.manner.loosens(row));
+            done.demanded |= action == update_password::NAME;
             assign::set(context.tx, user, action, &self.manner.setting(row))?;
         }
         if ends {
             assign::end_everything(context.tx, user, &entropy)?;
         }
-        Ok(())
+        Ok(done)
     }
+}
+
+/// What a plan has changed that its person is told.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    /// The actions that waited and wait no longer.
+    pub waived: Vec<String>,
+    /// A new password was demanded, or the demand was changed.
+    pub demanded: bool,
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use serde_json::{Map, Value};
 
 use super::actions::{Plan, Wanted};
 use super::fields::{self, flag_of, number_of, text_of};
-use super::password;
+use super::{notices, password};
 use crate::action::assign;
 use crate::admin::ask::Ask;
 use crate::admin::call::{Context, Outcome, Reply};
 use crate::admin::error::AdminError;
 use crate::admin::representation::user::SHAPE;
 use crate::kernel::Timestamp;
+use crate::oidc::notices::Reach;
 use crate::store::dialect::{Lock, lock_user};
 use crate::user::{self, User, waiting};
 
@@ -49,8 +50,15 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         Some(typed) => after_password(context, &before, &wanted, typed.temporary)?,
         None => plan,
     };
-    plan.carry_out(context, &before.id)?;
+    let mut done = plan.carry_out(context, &before.id)?;
     end_what_is_over(context, &before, &after)?;
+    if let Some(typed) = &typed {
+        notices::of_password(context, &after, typed)?;
+        // That mail says what is demanded.
+        done.demanded &= !typed.temporary;
+    }
+    notices::of_actions(context, &after, &done, Reach::One)?;
+    notices::of_address(context, &before, &after)?;
     let event = context
         .event("ADMIN_USER_UPDATE")
         .user(&before.id)

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::actions::{Manner, Plan};
 use super::fields::{flag_of, text_of};
-use super::{canonical_or_same, read_status};
+use super::{canonical_or_same, notices, read_status};
 use crate::action::assign::assignable;
 use crate::admin::ask::Ask;
 use crate::admin::call::{Context, Outcome, Reply};
@@ -17,6 +17,7 @@ use crate::admin::error::AdminError;
 use crate::admin::json::{Shape, texts};
 use crate::admin::powers::Powers;
 use crate::kernel::{RoleId, UserId};
+use crate::oidc::notices::Reach;
 use crate::user::User;
 use crate::user::search::{self, Filter};
 
@@ -77,7 +78,8 @@ pub fn post(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let (people, skipped) = chosen(context, &sent, &plan)?;
     if !flag_of(&sent, "dryRun").unwrap_or(false) {
         for user in &people {
-            plan.carry_out(context, &user.id)?;
+            let done = plan.carry_out(context, &user.id)?;
+            notices::of_actions(context, user, &done, Reach::Many)?;
         }
         let event = context
             .event("ADMIN_USERS_REQUIRED_ACTIONS")

@@ -5,6 +5,7 @@ pub mod change;
 pub mod cohort;
 pub mod fields;
 pub mod gate;
+pub mod notices;
 pub mod password;
 pub mod roles;
 pub mod sessions;
@@ -203,6 +204,7 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     if let Some(typed) = password::in_body(&sent)? {
         password::store(context, ask, &user.id, &typed)?;
     }
+    // Nothing of this is news to somebody who has only just come to be here.
     plan.carry_out(context, &user.id)?;
     let event = context
         .event("ADMIN_USER_CREATE")

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{flag_of, text_of};
+use super::notices;
 use crate::action::kinds::update_password;
 use crate::admin::ask::Ask;
 use crate::admin::call::{Context, Outcome, Reply};
@@ -155,6 +156,7 @@ pub fn reset(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     }
     let typed = sent_credential(ask)?;
     store(context, ask, &user.id, &typed)?;
+    notices::of_password(context, &user, &typed)?;
     let event = context
         .event("ADMIN_USER_RESET_PASSWORD")
         .user(&user.id)

@@ -15,6 +15,9 @@ use crate::config::Config;
 /// Options of `doctor`.
 #[derive(clap::Args)]
 pub(super) struct Options {
+    /// Shows the configuration that results from file and environment, secrets masked, and looks at nothing.
+    #[arg(long)]
+    print_config: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -73,6 +76,9 @@ impl Finding {
 }
 
 pub(super) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
+    if options.print_config {
+        return output::lines(&[config.masked().trim_end()]);
+    }
     boot::logging(config)?;
     let findings = runtime()?.block_on(examine(config));
     let wrong = findings

@@ -6,6 +6,7 @@ use super::super::{
 };
 use super::{both, env, file, loaded, only_problem, problems};
 use std::path::Path;
+use std::time::Duration;
 
 #[test]
 fn nothing_needs_to_be_set() {
@@ -37,6 +38,7 @@ fn every_setting_has_its_type_in_the_file() {
         trusted_proxies = ["10.1.2.3/8", "2001:db8::1"]
         forwarded_header = "Forwarded"
         workers = 3
+        drain_seconds = 0
         insecure_plain_http_public_url = true
         public_url = "http://idp.example"
         argon2 = "m=65536,t=3,p=2"
@@ -53,6 +55,7 @@ fn every_setting_has_its_type_in_the_file() {
     assert_eq!(trusted, ["10.0.0.0/8", "2001:db8::1/128"]);
     assert_eq!(config.proxies.header, ForwardedHeader::Forwarded);
     assert_eq!(config.listeners.workers, Some(3));
+    assert_eq!(config.listeners.drain, Duration::ZERO);
     assert_eq!(
         config.insecure_switches(),
         ["insecure_plain_http_public_url"]

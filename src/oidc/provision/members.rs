@@ -175,9 +175,9 @@ pub fn create_user(
 }
 
 fn give_default_role(tx: &mut Tx<'_>, realm: &Realm, user: &UserId) -> Result<(), StoreError> {
-    let graph = role::rows::graph(tx, &realm.id)?;
-    match graph.named(None, &default_role_name(&realm.name)) {
-        Some(role) => role::rows::assign(tx, user, &role.id),
+    let role = role::rows::of_realm_named(tx, &realm.id, &default_role_name(&realm.name))?;
+    match role {
+        Some(role) => role::rows::assign(tx, user, &role),
         None => Ok(()),
     }
 }

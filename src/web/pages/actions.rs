@@ -47,8 +47,10 @@ pub struct VerifyEmail {
     pub action: String,
     /// The hidden one-hop token of flow and step.
     pub flow: String,
-    /// The address, masked.
+    /// The address; masked, unless the person has just typed it.
     pub address: String,
+    /// Whether another address may be typed instead: a button `other`.
+    pub other: bool,
     /// Why the code was refused (`code-wrong`).
     pub error: Option<Text>,
     /// What else to say (`code-sent-again`).
@@ -84,6 +86,8 @@ pub enum Email {
     },
     /// None is set: it is asked for.
     Asked(Field),
+    /// None is set, and the realm has no mail server by which one could be proved.
+    Absent,
 }
 
 /// The page that fills in what a profile lacks.

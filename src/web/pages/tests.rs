@@ -117,12 +117,14 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         action: action(),
         flow: flow(),
         address: words("a•••e@example.org"),
+        other: false,
         error: None,
         notice: None,
     };
     let verify_refused = VerifyEmail {
         error: Some(Text::key("code-wrong")),
         notice: Some(Text::key("code-sent-again")),
+        other: true,
         ..verify.clone()
     };
     let prose = "These are the terms of the example realm.\n\n".to_owned()

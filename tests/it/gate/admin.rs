@@ -17,7 +17,7 @@ fn admin_cli(app: &TestApp, realm: &str) -> RelyingParty {
 }
 
 /// The operator's access token.
-async fn operator(app: &TestApp) -> String {
+pub(super) async fn operator(app: &TestApp) -> String {
     let answer = admin_cli(app, "master")
         .password_grant(ADMIN.0, ADMIN.1)
         .await;
@@ -25,7 +25,7 @@ async fn operator(app: &TestApp) -> String {
     answer.text("access_token").to_owned()
 }
 
-async fn call(
+pub(super) async fn call(
     app: &TestApp,
     token: &str,
     (method, path): (Method, &str),
@@ -43,7 +43,7 @@ async fn call(
     }
 }
 
-fn of(user: &User, tail: &str) -> String {
+pub(super) fn of(user: &User, tail: &str) -> String {
     format!("/t1/users/{}{tail}", user.id)
 }
 
@@ -155,6 +155,42 @@ async fn a_script_that_read_before_the_flag_cannot_undo_it(app: TestApp) {
     let answer = call(&app, &token, (Method::PUT, &path), Some(&read.body)).await;
     assert_eq!(answer.status, 409, "{}", answer.body);
     assert_eq!(app.waiting(&alice).await, ["UPDATE_PASSWORD"]);
+}
+
+on_both!(within_one_second_the_copy_from_before_the_flag_is_a_conflict_as_well);
+/// V179: `notBefore` has whole seconds; a copy read between two flags of one second is told from one read after both.
+async fn within_one_second_the_copy_from_before_the_flag_is_a_conflict_as_well(app: TestApp) {
+    let token = operator(&app).await;
+    let alice = app.user("alice").await;
+    let path = of(&alice, "");
+    for round in 0..4 {
+        app.force_password_reset(&alice).await;
+        app.waive(&alice, "UPDATE_PASSWORD").await;
+        let read = call(&app, &token, (Method::GET, &path), None).await;
+        app.force_password_reset(&alice).await;
+        let answer = call(&app, &token, (Method::PUT, &path), Some(&read.body)).await;
+        assert_eq!(answer.status, 409, "{round}: {}", answer.body);
+        // Who has seen the flag may take it.
+        let mut seen = call(&app, &token, (Method::GET, &path), None).await;
+        seen.body["requiredActions"] = json!([]);
+        let answer = call(&app, &token, (Method::PUT, &path), Some(&seen.body)).await;
+        assert_eq!(answer.status, 204, "{round}: {}", answer.body);
+    }
+    // What follows in the same second works at once.
+    let tokens = app.legacy.password_grant("alice", &alice.password).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.body);
+    let status = app
+        .http
+        .get(app.here(&format!(
+            "{}/protocol/openid-connect/userinfo",
+            app.issuer()
+        )))
+        .bearer_auth(tokens.text("access_token"))
+        .send()
+        .await
+        .expect("an answer")
+        .status();
+    assert!(status == 200 || status == 403, "{status}");
 }
 
 on_both!(an_action_that_nobody_can_carry_out_is_refused_by_name);

@@ -6,12 +6,15 @@ use serde_json::{Map, json};
 use vestibule::app;
 use vestibule::kernel::seal::{Keyring, MasterKey};
 use vestibule::kernel::{Clock, Entropy, RealmId, SessionId};
+use vestibule::mail::outbox::{self, Outcome, State};
+use vestibule::mail::{Message, Purpose};
 use vestibule::oidc::provision::{self, MASTER, Tools};
 use vestibule::session::throttle::{self, PER_USER};
 use vestibule::session::{self, Session, SessionKind};
 use vestibule::store::events::{self, Event};
-use vestibule::store::{Location, Store, StoreError};
+use vestibule::store::{Location, Store, StoreError, Tx};
 use vestibule::user::User;
+use vestibule::web::texts::Locale;
 
 const DAY: u64 = 24 * 3600;
 
@@ -145,4 +148,58 @@ async fn events_go_after_ninety_days_and_throttles_when_they_are_forgotten() {
         "in several batches"
     );
     assert_eq!(count(), 0);
+}
+
+#[tokio::test]
+async fn mails_go_thirty_days_after_they_were_settled_and_those_in_doubt_stay() {
+    let stage = Stage::set();
+    let keyring = Keyring::new(MasterKey::generate(&|out: &mut [u8]| Entropy.fill(out)));
+    let tools = outbox::Tools {
+        keyring: &keyring,
+        entropy: &Entropy,
+    };
+    let ids = stage
+        .store
+        .tx(|tx| {
+            let now = tx.now()?;
+            let mut ids = Vec::new();
+            for _ in 0..3 {
+                let about = (&stage.realm, &stage.user.id);
+                let what = Purpose::PasswordChanged { when: now };
+                let mail = Message::notice(about, "ann@example.org", what, Locale::ENGLISH, now);
+                ids.push(outbox::queue(tx, tools, &mail)?);
+            }
+            for (claim, outcome) in outbox::lease(tx, &Entropy, &stage.realm, (2, 60))?
+                .iter()
+                .zip([Outcome::Sent, Outcome::InDoubt("silence".into())])
+            {
+                outbox::begin_sending(tx, claim, 60)?;
+                outbox::settle(tx, &Entropy, claim, &outcome)?;
+            }
+            Ok::<_, StoreError>(ids)
+        })
+        .unwrap();
+    let states = || {
+        let look = |tx: &mut Tx<'_>| {
+            ids.iter()
+                .map(|id| Ok(outbox::by_id(tx, &stage.realm, id)?.map(|mail| mail.state)))
+                .collect::<Result<Vec<_>, StoreError>>()
+        };
+        stage.store.read(look).unwrap()
+    };
+    let (sent, doubtful) = (Some(State::Sent), Some(State::InDoubt));
+    app::clean(&stage.store).await.unwrap();
+    assert_eq!(states(), [sent, doubtful, Some(State::Queued)]);
+    // Nobody could send it while it was worth it.
+    stage.later(4 * DAY);
+    app::clean(&stage.store).await.unwrap();
+    assert_eq!(states(), [sent, doubtful, Some(State::Failed)]);
+    stage.later(26 * DAY - 10);
+    assert_eq!(app::clean(&stage.store).await.unwrap(), 0);
+    stage.later(20);
+    assert_eq!(app::clean(&stage.store).await.unwrap(), 1);
+    assert_eq!(states(), [None, doubtful, Some(State::Failed)]);
+    stage.later(4 * DAY);
+    app::clean(&stage.store).await.unwrap();
+    assert_eq!(states(), [None, doubtful, None]);
 }

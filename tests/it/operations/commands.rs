@@ -192,3 +192,24 @@ fn a_made_or_reset_administrator_is_gated_until_a_password_is_set() {
         .run(&["admin", "reset", "nobody"])
         .refused(2, "admin create");
 }
+
+#[test]
+fn the_configuration_is_shown_without_its_secrets() {
+    let place = Place::new()
+        .set(
+            "VESTIBULE_SMTP_URL",
+            "smtp://mailer:hunter2@127.0.0.1:2525?tls=none",
+        )
+        .set("VESTIBULE_MAIL_FROM", "idp@example.org");
+    for command in ["serve", "doctor"] {
+        let ran = place.run(&[command, "--print-config"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.contains("drain_seconds = 2"), "{}", ran.out);
+        assert!(ran.out.contains("smtp_url = \"smtp://***"), "{}", ran.out);
+        assert!(!ran.out.contains("hunter2"), "{}", ran.out);
+        assert!(!ran.out.contains("an admin passphrase"), "{}", ran.out);
+        let again: toml::Table = ran.out.parse().expect("a configuration file");
+        assert_eq!(again["mail_from"].as_str(), Some("idp@example.org"));
+    }
+    assert!(!place.path("v.db").exists(), "nothing was started");
+}

@@ -4,9 +4,12 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use rcgen::{CertificateParams, KeyPair};
 
-use super::process::{Place, receive};
+use super::process::{Answer, Place, Server, receive};
+use crate::support::mailbox::Mailbox;
 
 const DISCOVERY: &str = "/realms/master/.well-known/openid-configuration";
 
@@ -46,6 +49,98 @@ fn a_server_that_shall_stop_is_not_ready_at_once_and_finishes_what_it_began() {
         "{:?}",
         told.elapsed()
     );
+}
+
+/// What the token endpoint gives the administrator.
+pub(super) fn administrator(server: &Server<'_>) -> String {
+    let form =
+        "grant_type=password&client_id=admin-cli&username=admin&password=an+admin+passphrase";
+    let answer = server.post("/realms/master/protocol/openid-connect/token", form);
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+/// A call of the admin API.
+fn administrate(server: &Server<'_>, token: &str, what: &str, body: &str) -> Answer {
+    server.send(&format!(
+        "{what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+#[test]
+fn a_node_that_shall_stop_begins_no_further_mail() {
+    let mailbox = Mailbox::start();
+    let place = Place::new()
+        .set(
+            "VESTIBULE_SMTP_URL",
+            format!("smtp://127.0.0.1:{}?tls=none", mailbox.port()),
+        )
+        .set("VESTIBULE_MAIL_FROM", "idp@example.org");
+    let server = place.serve();
+    let token = administrator(&server);
+    let ann = r#"{"username":"ann","email":"ann@example.org","enabled":true}"#;
+    let made = administrate(&server, &token, "POST /admin/realms/master/users", ann);
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = made.header("location").unwrap().rsplit('/').next().unwrap();
+    server.signal("TERM");
+    while server.ready() == Some(200) {}
+    let flag = r#"{"forcePasswordReset":true}"#;
+    let path = format!("PUT /admin/realms/master/users/{id}");
+    let flagged = administrate(&server, &token, &path, flag);
+    assert_eq!(flagged.status, 204, "{flagged:?}");
+    assert_eq!(server.ended().0, Some(0));
+    assert!(mailbox.to("ann@example.org").is_empty());
+
+    let server = place.serve();
+    let began = Instant::now();
+    while mailbox.to("ann@example.org").is_empty() {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{}",
+            server.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn readiness_names_the_check_that_is_down() {
+    let place = Place::new();
+    let server = place.serve();
+    let path = place.path("v.db").display().to_string();
+    let mut database = SqliteConnection::establish(&path).unwrap();
+    database
+        .batch_execute("PRAGMA busy_timeout = 5000")
+        .unwrap();
+    let states = || {
+        let answer = server.management("/health/ready");
+        let body = answer.json();
+        let checks = body["checks"].as_array().unwrap();
+        let not_up = |check: &&serde_json::Value| check["status"] != "UP";
+        let named = |check: &serde_json::Value| {
+            format!("{} {}", check["name"], check["status"]).replace('"', "")
+        };
+        let names: Vec<String> = checks.iter().filter(not_up).map(named).collect();
+        (answer.status, names.join(", "))
+    };
+    assert_eq!(states(), (200, String::new()));
+    let mut set = |sql: &str| database.batch_execute(sql).unwrap();
+    set(
+        "INSERT INTO mail_pauses (realm_id, kind, reason, since, probe_at)
+         SELECT id, 'login', 'refused', 0, 0 FROM realms",
+    );
+    assert_eq!(states(), (200, "smtp DEGRADED".into()));
+    set("DELETE FROM mail_pauses");
+    set("CREATE TABLE kept AS SELECT * FROM realm_keys");
+    set("DELETE FROM realm_keys; UPDATE realms SET version = version + 1");
+    assert_eq!(states(), (503, "keys DOWN".into()));
+    set("INSERT INTO realm_keys SELECT * FROM kept; UPDATE realms SET version = version + 1");
+    assert_eq!(states(), (200, String::new()));
+    set("DELETE FROM __diesel_schema_migrations");
+    let (status, names) = states();
+    assert_eq!(status, 503);
+    assert!(names.starts_with("schema DOWN"), "{names}");
 }
 
 #[test]

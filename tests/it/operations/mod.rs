@@ -9,4 +9,5 @@ mod limits;
 mod master_key;
 mod nodes;
 mod process;
+mod restore;
 mod slowness;

@@ -83,6 +83,7 @@ impl Place {
                 "VESTIBULE_MANAGEMENT_ADDR",
                 format!("127.0.0.1:{}", self.management),
             )
+            .env("VESTIBULE_DRAIN_SECONDS", "2")
             .env("VESTIBULE_BOOTSTRAP_ADMIN_USERNAME", "admin")
             .env("VESTIBULE_BOOTSTRAP_ADMIN_PASSWORD", "an admin passphrase")
             .envs(self.settings.iter().cloned())

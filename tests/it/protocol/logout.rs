@@ -256,3 +256,40 @@ async fn a_hint_that_is_not_of_this_session_ends_nothing_unasked(app: TestApp) {
     assert!(is_signed_in(&browser, &app.rp).await);
     assert_eq!(app.rp.userinfo(&own.access).await.status, 200);
 }
+
+on_both!(only_a_form_confirms_a_logout);
+/// A page of another origin can post plain text without asking; our own page posts a form.
+async fn only_a_form_confirms_a_logout(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, _) = signed_in(&app, &bob, &app.rp).await;
+    browser
+        .open_path("/realms/t1/protocol/openid-connect/logout")
+        .await
+        .assert_page("logout");
+    let form = browser.page().form_with("flow").clone();
+    let token = &form.fields.iter().find(|field| field.name == "flow");
+    let body = format!("flow={}&confirmLogout=", token.expect("a token").value);
+    let cookies: Vec<String> = browser
+        .cookies()
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    for content_type in ["text/plain", "application/json", ""] {
+        let status = app
+            .http
+            .post(app.here(form.action.as_str()))
+            .header("cookie", cookies.join("; "))
+            .header("origin", app.public_url())
+            .header("content-type", content_type)
+            .body(body.clone())
+            .send()
+            .await
+            .expect("an answer")
+            .status();
+        assert_eq!(status, 200, "asks again");
+        assert!(is_signed_in(&browser, &app.rp).await, "{content_type:?}");
+    }
+    let posted = Some(("application/x-www-form-urlencoded", body));
+    browser.send(Method::POST, &form.action, posted).await;
+    assert!(!is_signed_in(&browser, &app.rp).await);
+}

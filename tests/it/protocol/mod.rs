@@ -20,6 +20,7 @@ mod forged_tokens;
 mod logout;
 mod peers;
 mod redirects;
+mod remember;
 mod sessions;
 mod token_clients;
 

@@ -162,3 +162,29 @@ async fn a_token_is_introspected_by_whom_it_concerns(app: TestApp) {
         .await
         .assert_error("invalid_grant");
 }
+
+on_both!(wrong_secrets_in_a_header_are_counted_for_the_client_that_they_name);
+/// H013, at every endpoint where clients authenticate: one client's failures do not shut out another.
+async fn wrong_secrets_in_a_header_are_counted_for_the_client_that_they_name(app: TestApp) {
+    for endpoint in ["token/introspect", "revoke", "token"] {
+        let url = format!("{}/protocol/openid-connect/{endpoint}", app.issuer());
+        let try_as = async |client: &str| {
+            app.http
+                .post(app.here(&url))
+                .basic_auth(client, Some("wrong"))
+                .form(&[("token", "x"), ("grant_type", "client_credentials")])
+                .send()
+                .await
+                .expect("an answer")
+                .status()
+                .as_u16()
+        };
+        let client = format!("{}-{}", app.rp.client_id, endpoint.replace('/', "-"));
+        let mut last = 0;
+        for _ in 0..62 {
+            last = try_as(&client).await;
+        }
+        assert_eq!(last, 429, "{endpoint}");
+        assert_eq!(try_as(&app.foreign.client_id).await, 401, "{endpoint}");
+    }
+}

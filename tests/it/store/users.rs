@@ -308,7 +308,9 @@ fn every_change_of_a_gate_fact_writes_the_users_row() {
                 waiting::remove(tx, id, &flag.action).map(|was| assert!(!was))
             }),
             ("epoch", &|tx| rows::bump_epoch(tx, id, epoch)),
-            ("not before", &|tx| rows::raise_not_before(tx, id, later)),
+            ("not before", &|tx| {
+                vestibule::user::not_before::raise(tx, id, later)
+            }),
             ("lock", &|tx| rows::set_locked_until(tx, id, Some(later))),
             ("update", &|tx| {
                 rows::update(tx, disabled, true).map(|done| assert_eq!(done, Ok(())))

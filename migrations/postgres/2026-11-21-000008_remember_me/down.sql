@@ -1,0 +1,1 @@
+DROP TABLE remember_tokens;

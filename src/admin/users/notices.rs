@@ -1,0 +1,128 @@
+//! What an administrator does to a person is told to that person by mail (contract "The gate", hardening H022).
+//!
+//! Called inside the transaction in which it becomes true. Service accounts, people without an address and realms
+//! without a mail server hear nothing.
+
+use super::actions::Done;
+use super::password::Typed;
+use crate::action::kinds::update_password;
+use crate::admin::call::Context;
+use crate::admin::error::AdminError;
+use crate::mail::Purpose;
+use crate::oidc::notices::{self, Reach};
+use crate::user::search::{self, Filter};
+use crate::user::{User, credential};
+
+/// How many people are looked up at once where a realm's change concerns many.
+const PORTION: i64 = 500;
+
+/// Tells what a plan has done.
+///
+/// # Errors
+/// The database fails.
+pub fn of_actions(
+    context: &mut Context<'_, '_>,
+    user: &User,
+    done: &Done,
+    reach: Reach,
+) -> Result<(), AdminError> {
+    let when = context.tx.now()?;
+    for action in &done.waived {
+        let action = action.clone();
+        tell(
+            context,
+            user,
+            &Purpose::ActionWaived { action, when },
+            reach,
+        )?;
+    }
+    if done.demanded {
+        tell(
+            context,
+            user,
+            &Purpose::PasswordResetRequired { when },
+            reach,
+        )?;
+    }
+    Ok(())
+}
+
+/// Tells that a password was set.
+///
+/// # Errors
+/// The database fails.
+pub fn of_password(
+    context: &mut Context<'_, '_>,
+    user: &User,
+    typed: &Typed,
+) -> Result<(), AdminError> {
+    let when = context.tx.now()?;
+    let purpose = if typed.temporary {
+        let works_until =
+            credential::password(context.tx, &user.id)?.and_then(|stored| stored.expires_at);
+        Purpose::TemporaryPasswordSet { when, works_until }
+    } else {
+        Purpose::PasswordSet { when }
+    };
+    tell(context, user, &purpose, Reach::One)
+}
+
+/// Tells the former address, and the new one, that the address has changed; the first address of a person is no
+/// change. To be called once the former address is kept.
+///
+/// # Errors
+/// The database fails.
+pub fn of_address(
+    context: &mut Context<'_, '_>,
+    before: &User,
+    after: &User,
+) -> Result<(), AdminError> {
+    if before.email.is_none() || before.email == after.email {
+        return Ok(());
+    }
+    let when = context.tx.now()?;
+    tell(context, after, &Purpose::EmailChanged { when }, Reach::One)
+}
+
+/// Tells everybody who waits with a new password that there is more time for it, if there is.
+///
+/// # Errors
+/// The database fails.
+pub fn of_window(
+    context: &mut Context<'_, '_>,
+    (before, after): (i64, i64),
+) -> Result<(), AdminError> {
+    if after <= before {
+        return Ok(());
+    }
+    let when = context.tx.now()?;
+    let minutes = after.saturating_add(59) / 60;
+    let purpose = Purpose::WindowExtended { minutes, when };
+    let realm = context.config.realm.id.clone();
+    let waiting = Filter {
+        pending_action: Some(update_password::NAME.to_owned()),
+        ..Filter::default()
+    };
+    let mut first = 0;
+    loop {
+        let people = search::list(context.tx, &realm, &waiting, (first, Some(PORTION)))?;
+        if people.is_empty() {
+            return Ok(());
+        }
+        for user in &people {
+            tell(context, user, &purpose, Reach::Many)?;
+        }
+        first = first.saturating_add(PORTION);
+    }
+}
+
+fn tell(
+    context: &mut Context<'_, '_>,
+    user: &User,
+    purpose: &Purpose,
+    reach: Reach,
+) -> Result<(), AdminError> {
+    let (engine, config) = (context.engine, std::sync::Arc::clone(&context.config));
+    notices::deliver(context.tx, (engine, &config), user, purpose, reach)?;
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! `UPDATE_PROFILE` of a person without an address: one is asked for, proved, and gives nobody else's away.
+
+use std::time::Duration;
+
+use super::verify_email::mailed_code;
+use crate::support::app::{TestApp, User};
+use crate::support::browser::Browser;
+use crate::support::database::on_both;
+
+/// A person without an address before the profile's page.
+async fn nameless(app: &TestApp, username: &str) -> (User, Browser) {
+    let user = app.user(username).action("UPDATE_PROFILE").await;
+    app.change_user(&user, |user| user.email = None).await;
+    let mut browser = app.browser();
+    browser
+        .authorize(&app.rp)
+        .await
+        .sign_in(&user)
+        .await
+        .assert_page("update-profile");
+    (user, browser)
+}
+
+async fn type_in(browser: &mut Browser, address: &str) {
+    let fields = [
+        ("firstName", "Ada"),
+        ("lastName", "Byron"),
+        ("email", address),
+    ];
+    browser.fill_in(&fields).await;
+}
+
+/// The person's address, if it is proved.
+async fn proved(app: &TestApp, user: &User) -> Option<String> {
+    let id = user.id.clone();
+    let stored = app
+        .tx(move |tx| vestibule::user::rows::by_id(tx, &id))
+        .await
+        .expect("the user");
+    stored.email.filter(|_| stored.email_verified)
+}
+
+/// What a page says, without what is new at each visit.
+fn said(browser: &Browser, address: &str) -> String {
+    let token = browser.page().form_with("code");
+    let mut body = browser.answer.body.clone();
+    for field in token.fields.iter().filter(|field| field.name == "flow") {
+        body = body.replace(field.value.as_str(), "");
+    }
+    let tab = token.action.query().unwrap_or_default().to_owned();
+    body.replace(&tab.replace('&', "&amp;"), "")
+        .replace(address, "")
+}
+
+on_both!(an_address_that_is_taken_is_answered_as_one_that_is_free);
+/// P7, V052: also for who has signed in; only the mailbox's reader learns that it serves another account.
+async fn an_address_that_is_taken_is_answered_as_one_that_is_free(app: TestApp) {
+    app.mailbox().await;
+    let owner = app.user("owner").await;
+    let (ada, mut at_taken) = nameless(&app, "ada").await;
+    let (eve, mut at_free) = nameless(&app, "eve").await;
+    type_in(&mut at_taken, &owner.email).await;
+    type_in(&mut at_free, "free@people.example").await;
+    at_taken.assert_page("verify-email");
+    at_free.assert_page("verify-email");
+    assert_eq!(
+        said(&at_taken, &owner.email),
+        said(&at_free, "free@people.example")
+    );
+    assert_eq!(app.waiting(&ada).await, ["UPDATE_PROFILE"]);
+    app.assert_no_tokens_for(&eve).await;
+
+    let code = mailed_code(&app, &owner).await;
+    at_taken.fill_in(&[("code", &code)]).await;
+    at_taken
+        .assert_page("update-profile")
+        .assert_text("Email already exists");
+    let freed = User {
+        email: "free@people.example".to_owned(),
+        ..eve.clone()
+    };
+    let code = mailed_code(&app, &freed).await;
+    at_free
+        .fill_in(&[("code", &code)])
+        .await
+        .assert_redirect_to(&app.rp)
+        .exchange()
+        .await
+        .assert_tokens();
+    assert_eq!(
+        proved(&app, &eve).await.as_deref(),
+        Some("free@people.example")
+    );
+    assert_eq!(proved(&app, &ada).await, None);
+}
+
+on_both!(a_mistyped_address_can_be_typed_again);
+async fn a_mistyped_address_can_be_typed_again(app: TestApp) {
+    app.mailbox().await;
+    let (ada, mut browser) = nameless(&app, "ada").await;
+    type_in(&mut browser, "aad@people.example").await;
+    browser.assert_page("verify-email");
+    browser.fill_in(&[("code", "00000-00000")]).await;
+    browser.assert_page("verify-email").assert_text("not right");
+    browser.press("other").await.assert_page("update-profile");
+    type_in(&mut browser, &ada.email).await;
+    // What was mailed to the other address proves nothing here.
+    let mistyped = User {
+        email: "aad@people.example".to_owned(),
+        ..ada.clone()
+    };
+    let old = mailed_code(&app, &mistyped).await;
+    browser.fill_in(&[("code", &old)]).await;
+    browser.assert_page("verify-email");
+    let code = mailed_code(&app, &ada).await;
+    browser
+        .fill_in(&[("code", &code)])
+        .await
+        .assert_redirect_to(&app.rp);
+    assert_eq!(proved(&app, &ada).await, Some(ada.email));
+}
+
+on_both!(mails_to_typed_addresses_are_counted);
+/// V053: nobody floods a stranger's mailbox from this page.
+async fn mails_to_typed_addresses_are_counted(app: TestApp) {
+    let mailbox = app.mailbox().await;
+    let (_, mut browser) = nameless(&app, "ada").await;
+    for _ in 0..8 {
+        type_in(&mut browser, "stranger@people.example").await;
+        if browser.page().marker.as_deref() == Some("verify-email") {
+            browser.press("other").await;
+        }
+        app.advance(Duration::from_secs(61));
+        // The clock may have ended the flow's page; the count is the person's.
+        browser.assert_page("update-profile");
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(mailbox.to("stranger@people.example").len() <= 5);
+    browser.assert_text("A mail was sent a moment ago");
+}
+
+on_both!(a_realm_without_a_mail_server_asks_for_no_address);
+async fn a_realm_without_a_mail_server_asks_for_no_address(app: TestApp) {
+    let (ada, mut browser) = nameless(&app, "ada").await;
+    assert!(!browser.answer.body.contains("name=\"email\""));
+    browser
+        .fill_in(&[("firstName", "Ada"), ("lastName", "Byron")])
+        .await
+        .assert_redirect_to(&app.rp);
+    assert!(app.waiting(&ada).await.is_empty());
+    assert_eq!(proved(&app, &ada).await, None);
+}

@@ -1,0 +1,182 @@
+//! Remember-me: a cookie of its own that changes at each use, and whose copies end the session.
+
+use std::time::Duration;
+
+use crate::support::app::{TestApp, User};
+use crate::support::browser::Browser;
+use crate::support::database::on_both;
+
+/// Signs in with the box ticked.
+async fn remembered(app: &TestApp, user: &User) -> Browser {
+    let mut browser = app.browser();
+    browser.authorize(&app.rp).await;
+    let mut form = browser.page().form_with("password").clone();
+    form.fill("rememberMe", "on");
+    form.fill("username", &user.username);
+    form.fill("password", &user.password);
+    browser
+        .submit_form(form, None)
+        .await
+        .assert_redirect_to(&app.rp);
+    browser
+}
+
+/// The browser as it is when it is started again: what was kept until its end is gone.
+fn restarted(browser: &Browser) -> Browser {
+    let mut browser = browser.copy();
+    let mut kept = browser.cookies();
+    kept.retain(|name, _| name.ends_with("_remember"));
+    browser.set_cookies(kept);
+    browser
+}
+
+fn attributes(browser: &Browser, what: &str) -> String {
+    let set = browser.answer.headers.get_all("set-cookie");
+    set.iter()
+        .filter_map(|value| value.to_str().ok())
+        .find(|value| {
+            value
+                .split('=')
+                .next()
+                .is_some_and(|name| name.ends_with(what))
+        })
+        .unwrap_or_default()
+        .to_owned()
+}
+
+on_both!(a_remembered_session_comes_back_by_a_cookie_of_its_own);
+/// H007: 30 days where the realm says 0; the session's own cookie ends with the browser.
+async fn a_remembered_session_comes_back_by_a_cookie_of_its_own(app: TestApp) {
+    let alice = app.user("alice").await;
+    let browser = remembered(&app, &alice).await;
+    assert!(!attributes(&browser, "_sid").contains("Max-Age"));
+    assert!(attributes(&browser, "_remember").contains("Max-Age=2592000"));
+    let mut forgetful = app.browser();
+    forgetful.authorize(&app.rp).await.sign_in(&alice).await;
+    assert_eq!(forgetful.cookie("_remember"), None, "nobody asked for it");
+    restarted(&forgetful)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+
+    let first = browser.cookie("_remember").expect("a token");
+    app.advance(Duration::from_secs(20 * 24 * 3600));
+    let mut back = restarted(&browser);
+    let arrival = back.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    assert_eq!(
+        arrival.exchange().await.assert_tokens().subject,
+        alice.id.as_str()
+    );
+    let second = back.cookie("_remember").expect("a token");
+    assert_ne!(first, second, "a new one after each use");
+    assert!(back.cookie("_sid").is_some());
+    // While the browser has its session, the token is not used.
+    back.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    assert_eq!(back.cookie("_remember"), Some(second));
+    // Thirty days after it began it is over, however often it was used.
+    app.advance(Duration::from_secs(10 * 24 * 3600));
+    restarted(&back)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+}
+
+on_both!(a_copied_remembering_cookie_ends_the_session_at_its_second_use);
+/// V110: whoever comes second, the thief or the person.
+async fn a_copied_remembering_cookie_ends_the_session_at_its_second_use(app: TestApp) {
+    let alice = app.user("alice").await;
+    let browser = remembered(&app, &alice).await;
+    let elsewhere = remembered(&app, &alice).await;
+    let mut thief = restarted(&browser);
+    thief.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    // Another tab of the same moment is no thief, and gets nothing.
+    let mut tab = restarted(&browser);
+    tab.authorize(&app.rp).await.assert_page("login");
+    thief.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    app.advance(Duration::from_secs(31));
+    restarted(&browser)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+    assert_eq!(app.events(&alice, "REMEMBER_ME_ERROR"), 1);
+    thief.authorize(&app.rp).await.assert_page("login");
+    restarted(&thief)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+    // The other device is another family.
+    restarted(&elsewhere)
+        .authorize(&app.rp)
+        .await
+        .assert_redirect_to(&app.rp);
+}
+
+on_both!(a_remembering_cookie_ends_with_its_session);
+/// V110, V115: by a new password, by signing out with or without the session's cookie, and where the realm stops
+/// remembering; proving oneself again replaces it.
+async fn a_remembering_cookie_ends_with_its_session(app: TestApp) {
+    let alice = app.user("alice").await;
+    let logout = "/realms/t1/protocol/openid-connect/logout";
+
+    let mut browser = remembered(&app, &alice).await;
+    let before = restarted(&browser);
+    browser
+        .authorize_with(&app.rp, &[("prompt", "login")])
+        .await
+        .sign_in(&alice)
+        .await
+        .assert_redirect_to(&app.rp);
+    before.copy().authorize(&app.rp).await.assert_page("login");
+    let kept = restarted(&browser);
+    browser
+        .open_path(logout)
+        .await
+        .press("confirmLogout")
+        .await
+        .assert_page("message");
+    assert_eq!(browser.cookie("_remember"), None);
+    kept.copy().authorize(&app.rp).await.assert_page("login");
+
+    let mut browser = restarted(&remembered(&app, &alice).await);
+    let kept = browser.copy();
+    browser
+        .open_path(logout)
+        .await
+        .assert_page("logout")
+        .press("confirmLogout")
+        .await
+        .assert_page("message");
+    kept.copy().authorize(&app.rp).await.assert_page("login");
+
+    let browser = remembered(&app, &alice).await;
+    app.set_password(&alice, "another passphrase of hers", false)
+        .await;
+    restarted(&browser)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+
+    let alice = User {
+        password: "another passphrase of hers".to_owned(),
+        ..alice
+    };
+    let browser = remembered(&app, &alice).await;
+    app.change_realm(|realm| realm.settings.remember_me = false)
+        .await;
+    restarted(&browser)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+}
+
+on_both!(what_is_brought_back_stands_before_the_gate);
+async fn what_is_brought_back_stands_before_the_gate(app: TestApp) {
+    let alice = app.user("alice").await;
+    let browser = remembered(&app, &alice).await;
+    app.force_password_reset(&alice).await;
+    restarted(&browser)
+        .authorize_with(&app.rp, &[("prompt", "none")])
+        .await
+        .assert_error_to(&app.rp, "interaction_required");
+    app.assert_no_tokens_for(&alice).await;
+}
