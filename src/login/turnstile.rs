@@ -1,8 +1,12 @@
 //! One try per name at a time on this node, so that tries in flight never count as wrong ones.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
+
+/// The same as an Argon2 permit may be waited for (reliability R-22).
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Doors by the hash of a name. Two names behind one door only wait for each other.
 pub struct Turnstile {
@@ -18,14 +22,12 @@ impl Default for Turnstile {
 }
 
 impl Turnstile {
-    /// Waits for the name's turn.
+    /// Waits for the name's turn, for two seconds at most: a flood of tries of one name does not queue up.
     pub async fn enter(&self, realm: &str, name_key: &str) -> Option<MutexGuard<'_, ()>> {
         let mut hasher = DefaultHasher::new();
         (realm, name_key).hash(&mut hasher);
         let index = usize::try_from(hasher.finish() % 1024).unwrap_or(0);
-        match self.doors.get(index) {
-            Some(door) => Some(door.lock().await),
-            None => None,
-        }
+        let door = self.doors.get(index)?;
+        tokio::time::timeout(PATIENCE, door.lock()).await.ok()
     }
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod audit;
 mod crowd;
+mod faults;
 mod matrix;
 mod pages;
 mod passwords;

@@ -3,7 +3,9 @@
 
 mod cleaning;
 mod commands;
+mod crash;
 mod doctor;
+mod flood;
 mod lifecycle;
 mod limits;
 mod master_key;

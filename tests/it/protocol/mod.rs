@@ -16,6 +16,7 @@ mod codes;
 mod cors;
 mod cross_realm;
 mod csrf;
+mod enumeration;
 mod forged_tokens;
 mod logout;
 mod peers;
