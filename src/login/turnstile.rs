@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The same as an Argon2 permit may be waited for (reliability R-22).
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Long enough for fifty right sign-ins of one name at once (threat V123), too short for a flood to queue up in.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Doors by the hash of a name. Two names behind one door only wait for each other.
 pub struct Turnstile {
@@ -22,7 +22,7 @@ impl Default for Turnstile {
 }
 
 impl Turnstile {
-    /// Waits for the name's turn, for two seconds at most: a flood of tries of one name does not queue up.
+    /// Waits for the name's turn, for five seconds at most: a flood of tries of one name does not queue up.
     pub async fn enter(&self, realm: &str, name_key: &str) -> Option<MutexGuard<'_, ()>> {
         let mut hasher = DefaultHasher::new();
         (realm, name_key).hash(&mut hasher);

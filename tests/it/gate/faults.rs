@@ -160,6 +160,32 @@ async fn a_gate_that_cannot_look_lets_nobody_through(app: TestApp) {
     }
 }
 
+on_both!(a_revocation_that_cannot_be_committed_says_so);
+/// V091: the answer is 503 while the database fails, and the token lives until it was really revoked.
+async fn a_revocation_that_cannot_be_committed_says_so(app: TestApp) {
+    let bob = app.user("bob").await;
+    let tokens = app
+        .browser()
+        .authorize(&app.rp)
+        .await
+        .sign_in(&bob)
+        .await
+        .assert_redirect_to(&app.rp)
+        .exchange()
+        .await
+        .assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    let fault = unreadable("refresh_tokens");
+    fault.begin(&app);
+    let answer = app.rp.post("revoke", &[("token", &refresh)]).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    fault.end(&app);
+    assert_eq!(app.rp.refresh(&refresh).await.status, 200);
+    let answer = app.rp.post("revoke", &[("token", &refresh)]).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+}
+
 /// What is written between the gate's yes and the token: by the statement, and at the commit.
 fn of_the_mint() -> Vec<Fault> {
     let writes = [

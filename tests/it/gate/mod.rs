@@ -7,6 +7,7 @@ mod audit;
 mod crowd;
 mod faults;
 mod matrix;
+mod model;
 mod pages;
 mod passwords;
 mod promise;

@@ -61,7 +61,7 @@ fn ctrl_c_stops_at_once_even_with_idle_connections() {
     assert!(took < Duration::from_secs(15), "{took:?}");
 }
 
-fn write_certificate(folder: &Path) -> reqwest::Certificate {
+pub(super) fn write_certificate(folder: &Path) -> reqwest::Certificate {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();

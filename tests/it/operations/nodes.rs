@@ -20,6 +20,7 @@ async fn database() -> Option<String> {
     Some(url.into())
 }
 
+/// V193: and doctor warns of the missing synchronous standby.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_share_a_database_and_stop_before_the_master_key_is_rotated() {
     let Some(database) = database().await else {
