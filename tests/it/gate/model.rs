@@ -247,9 +247,9 @@ impl<'a> Walk<'a> {
 on_both!(no_walk_gets_a_token_past_the_gate);
 /// PB-1: no code and no token while the flag is set or the person is switched off; the flag goes by a new password or
 /// by an administrator and by nothing else; no submit succeeds more than 300 s after its gate was reached; an old
-/// password is never good again; no epoch comes back. Four walks of 40 steps, or 200 of 120 with `VESTIBULE_SOAK=1`.
+/// password is never good again; no epoch comes back. Three walks of 40 steps, or 200 of 120 with `VESTIBULE_SOAK=1`.
 async fn no_walk_gets_a_token_past_the_gate(app: TestApp) {
-    let (walks, steps) = if soak() { (200, 120) } else { (4, 40) };
+    let (walks, steps) = if soak() { (200, 120) } else { (3, 40) };
     for seed in 1..=walks {
         let mut dice = Dice::new(seed);
         let mut walk = Walk::begin(&app, &format!("walker-{seed}")).await;

@@ -82,7 +82,7 @@ impl Flood {
                 "a wrong passphrase"
             },
         );
-        let answer = if number % 2 == 0 {
+        let answer = if number.is_multiple_of(2) {
             let Ok(answer) = tokio::time::timeout(Duration::from_millis(10), asking).await else {
                 tally.aborted.fetch_add(1, Ordering::Relaxed);
                 return;

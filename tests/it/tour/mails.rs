@@ -68,7 +68,7 @@ async fn sent(app: &TestApp) -> Vec<(String, String, String)> {
                 let realm = vestibule::realm::rows::by_name(tx, REALM)?.expect("realm t1");
                 let now = tx.now()?;
                 let message = Message {
-                    realm_id: realm.id.clone(),
+                    realm_id: realm.id,
                     user_id: None,
                     recipient: address,
                     content: Content {
