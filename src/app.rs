@@ -18,6 +18,7 @@ use serde_json::{Map, json};
 use crate::config::{Proxies, limits};
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
+use crate::link::Linker;
 use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};
 use crate::oidc::catalog::Catalog;
@@ -89,7 +90,10 @@ pub fn engine(parts: Parts) -> Result<Engine, StartError> {
     let mailer = Mailer::new(
         parts.store.clone(),
         (Arc::clone(&keyring), Entropy),
-        Arc::clone(&texts),
+        (
+            Arc::clone(&texts),
+            Arc::new(Linker::new(Arc::clone(&keyring), parts.public_url.clone())),
+        ),
         &public_url,
         parts.mail,
     )?;
