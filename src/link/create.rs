@@ -3,7 +3,7 @@
 //! Called by whoever wants somebody to get a link: the admin API, imports, campaigns, a forgotten password, an
 //! expired page. Nothing here renders a mail: the outbox holds the link's id, and the token is made as the mail goes.
 
-use super::{Link, LinkId, Purpose, State, UPDATE_PASSWORD, keys, rows, token};
+use super::{Link, LinkId, Purpose, State, UPDATE_PASSWORD, VERIFY_EMAIL, keys, rows, token};
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::mail::{self, Content, Message, OutboxId, Tools, language_of};
 use crate::realm::Realm;
@@ -240,15 +240,20 @@ fn unsent(
     let now = tx.now()?;
     let (key_version, _) = keys::newest(tx, tools)?;
     let actions = actions(new);
+    // To prove an address is a purpose of its own, whoever asks for it.
+    let purpose = match (new.purpose, actions.as_slice()) {
+        (Purpose::Actions, [one]) if one == VERIFY_EMAIL => Purpose::VerifyEmail,
+        (purpose, _) => purpose,
+    };
     let lifespan = new
         .lifespan
-        .unwrap_or_else(|| new.purpose.lifespan(new.realm, new.sender))
+        .unwrap_or_else(|| purpose.lifespan(new.realm, new.sender))
         .max(1);
     Ok(Link {
         id: LinkId::new(tools.entropy.uuid(now)),
         realm_id: new.realm.id.clone(),
         user_id: user.id.clone(),
-        purpose: new.purpose,
+        purpose,
         sets_password: actions.iter().any(|action| action == UPDATE_PASSWORD),
         address,
         auth_epoch: user.auth_epoch.clone(),

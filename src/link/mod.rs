@@ -35,6 +35,9 @@ text_newtype!(
 /// The action whose name stands in every list of actions that sets a password.
 pub const UPDATE_PASSWORD: &str = "UPDATE_PASSWORD";
 
+/// The action that proves an address.
+pub const VERIFY_EMAIL: &str = "VERIFY_EMAIL";
+
 /// What a link is for. Part of what its token is derived from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {

@@ -207,7 +207,8 @@ pub(super) fn forgive_code(tx: &mut Tx<'_>, id: &LinkId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Notes the first press of the button; `false`: it was pressed before.
+/// Notes the first press of the button by a person; `false`: it was pressed before. A machine's press counts until a
+/// person's comes.
 ///
 /// # Errors
 /// The database fails.
@@ -217,9 +218,11 @@ pub fn note_opened(
     (now, automated): (Timestamp, bool),
 ) -> Result<bool, StoreError> {
     let opened = db!(tx, |c| diesel::update(
-        links::table
-            .filter(links::id.eq(id))
-            .filter(links::opened_at.is_null())
+        links::table.filter(links::id.eq(id)).filter(
+            links::opened_at.is_null().or(links::automated
+                .eq(!automated)
+                .and(links::automated.eq(true)))
+        )
     )
     .set((links::opened_at.eq(now), links::automated.eq(automated)))
     .execute(c))?;

@@ -2,7 +2,10 @@
 //!
 //! Rows of the threat list are named in the doc comments of their tests.
 
+mod address;
+mod code;
 mod create;
+mod redeem;
 
 use vestibule::link::{self, Created, Link, LinkId, NewLink, Purpose, Sender, State};
 use vestibule::realm;
