@@ -224,6 +224,7 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         tokio::spawn(watch_configuration(engine.clone())),
         tokio::spawn(housekeeping::run(engine.clone())),
         tokio::spawn(gauges::run(engine.clone())),
+        tokio::spawn(crate::oidc::forgotten::run(engine.clone())),
     ];
     if let Some((_, certificates)) = &listeners.https {
         tasks.push(tokio::spawn(watch_certificates(Arc::clone(certificates))));

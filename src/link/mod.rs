@@ -12,6 +12,7 @@ pub mod code;
 pub mod create;
 pub mod handover;
 pub mod keys;
+pub mod requests;
 pub mod rows;
 pub mod token;
 

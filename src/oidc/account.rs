@@ -1,9 +1,12 @@
 //! The plain account page: who is signed in, and signing out.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
 
 use super::authorize::start;
 use super::by_link::leading_to;
+use super::context::authorization;
 use super::engine::Engine;
 use super::logout;
 use super::show::{Face, Reply, store_failed};
@@ -15,7 +18,6 @@ use crate::store::{StoreError, Tx};
 use crate::web::cookie::Cookies;
 use crate::web::pages::Account;
 use crate::web::texts::Text;
-use actix_web::http::StatusCode;
 
 /// `GET …/account/`: the page, or signing in first.
 pub(super) async fn get(
@@ -23,6 +25,10 @@ pub(super) async fn get(
     realm: web::Path<String>,
     engine: web::Data<Engine>,
 ) -> HttpResponse {
+    if authorization(&request).is_some() {
+        // The page is for browsers; nothing here takes a token.
+        return HttpResponse::Unauthorized().json(json!({ "error": "HTTP 401 Unauthorized" }));
+    }
     let engine = engine.into_inner();
     let visit = Visit::read(&request, realm.into_inner(), b"", &engine);
     let accept_language = visit.accept_language.clone();

@@ -13,6 +13,7 @@ mod cors;
 pub mod discovery;
 pub mod engine;
 pub mod error;
+pub mod forgotten;
 pub mod form;
 pub mod grant;
 pub mod introspect;

@@ -9,7 +9,8 @@ use serde_json::json;
 use super::engine::Engine;
 use super::show::brand_css;
 use super::{
-    account, authorize, by_link, cors, introspect, logout, revoke, sign_in, steps, token, userinfo,
+    account, authorize, by_link, cors, forgotten, introspect, logout, revoke, sign_in, steps,
+    token, userinfo,
 };
 use crate::store::StoreError;
 use crate::web::pages::{icon, stylesheet};
@@ -120,6 +121,12 @@ pub fn table() -> Vec<Entry> {
         }),
         post("/realms/{realm}/login-actions/link", || {
             web::post().to(by_link::post)
+        }),
+        get("/realms/{realm}/login-actions/reset-credentials", || {
+            web::get().to(forgotten::get)
+        }),
+        post("/realms/{realm}/login-actions/reset-credentials", || {
+            web::post().to(forgotten::post)
         }),
         get("/realms/{realm}/account/", || web::get().to(account::get)),
         get("/realms/{realm}/resources/brand.css", || {

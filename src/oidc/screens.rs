@@ -2,6 +2,7 @@
 
 use super::catalog::RealmConfig;
 use super::engine::Engine;
+use super::forgotten;
 use super::next::Act;
 use super::show::{Face, Reply};
 use super::texts;
@@ -67,7 +68,15 @@ pub(super) fn sign_in(
             .as_deref()
             .and_then(texts::kept)
             .or(again_notice),
-        forgot_password: None,
+        forgot_password: Some(settings)
+            .filter(|settings| settings.reset_password_allowed)
+            .and_then(|_| {
+                Href::to(&forgotten::url(
+                    config,
+                    Some(&client.client_id),
+                    Some(&flow.id),
+                ))
+            }),
     };
     face.page(engine, &page, Some(flow))
 }

@@ -156,10 +156,13 @@ fn conclude(
     match proved {
         Ok(proved) => signed_in(tx, engine, visit, (&mut stage, proved)),
         Err(refusal) => {
+            let forgot = stage.config.realm.settings.reset_password_allowed;
             let key = match refusal {
                 Refusal::Wrong => "invalid-username-or-password",
                 Refusal::Disabled => "account-disabled",
+                Refusal::TemporaryExpired if forgot => "temporary-password-expired-forgot",
                 Refusal::TemporaryExpired => "temporary-password-expired",
+                Refusal::MailboxOnly if forgot => "password-by-mail-only-forgot",
                 Refusal::MailboxOnly => "password-by-mail-only",
             };
             stage.flow.flash = Some(Flash {

@@ -24,6 +24,7 @@ too-many-attempts = { $minutes ->
 }
 window-expired = Die Zeit für das neue Passwort ist abgelaufen, geändert wurde nichts. Melden Sie sich mit Ihrem jetzigen Passwort an, um mehr Zeit zu bekommen.
 password-by-mail-only = Dieses Passwort gilt nicht mehr. Ein neues wird mit einem Link per E-Mail gesetzt; bitten Sie Ihre Administration darum.
+password-by-mail-only-forgot = Dieses Passwort gilt nicht mehr. Wählen Sie „Passwort vergessen?“, dann bekommen Sie per Mail einen Link, mit dem Sie ein neues festlegen.
 temporary-password-expired = Ihr vorläufiges Passwort ist abgelaufen. Bitten Sie die Person um ein neues, die es Ihnen gegeben hat.
 temporary-password-expired-forgot = Ihr vorläufiges Passwort ist abgelaufen. Wählen Sie „Passwort vergessen?“, um einen Link per E-Mail zu bekommen.
 

@@ -24,6 +24,7 @@ too-many-attempts = { $minutes ->
 }
 window-expired = The time to set a new password ran out, and nothing was changed. Sign in with your current password to get more time.
 password-by-mail-only = This password no longer works. A new one is set with a link by mail; ask your administrator for one.
+password-by-mail-only-forgot = This password no longer works. Choose “Forgot your password?” to get a link by mail that sets a new one.
 temporary-password-expired = Your temporary password has expired. Ask whoever gave it to you for a new one.
 temporary-password-expired-forgot = Your temporary password has expired. Choose “Forgot your password?” to get a link by mail.
 

@@ -79,10 +79,6 @@ impl Page for LinkCode {
 pub struct ForgotPassword {
     /// Where the form is sent.
     pub action: String,
-    /// The hidden one-hop token of flow and step; empty where there is no flow.
-    pub flow: String,
-    /// What the field holds already.
-    pub username: String,
     /// Back to signing in.
     pub back: Option<super::Href>,
 }

@@ -5,6 +5,7 @@
 mod address;
 mod code;
 mod create;
+mod forgotten;
 mod redeem;
 
 use vestibule::link::{self, Created, Link, LinkId, NewLink, Purpose, Sender, State};
