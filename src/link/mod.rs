@@ -12,15 +12,16 @@ pub mod code;
 pub mod create;
 pub mod handover;
 pub mod keys;
+mod renew;
 pub mod requests;
 pub mod rows;
 pub mod token;
 
 pub use create::{
-    Created, MailWords, NewLink, Refused, Renewed, Revealed, Sender, create, mail_again, renew,
-    reveal, revoke, revoke_campaign, with_user,
+    Created, MailWords, NewLink, Refused, Revealed, Sender, create, mail_again, reveal, with_user,
 };
 pub use handover::Linker;
+pub use renew::{Renewed, renew, revoke, revoke_campaign};
 pub use rows::{by_id, of_user};
 
 use crate::kernel::{RealmId, Timestamp, UserId, text_newtype};

@@ -3,6 +3,7 @@
 //! Rows of the threat list are named in the doc comments of their tests.
 
 mod address;
+mod bounds;
 mod code;
 mod create;
 mod forgotten;
