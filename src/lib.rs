@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod flow;
 pub mod kernel;
+pub mod link;
 pub mod logging;
 pub mod login;
 pub mod mail;

@@ -3,7 +3,7 @@
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 
-use super::schema::{outbox, users};
+use super::schema::{link_requests, outbox, users};
 use super::{Conn, StoreError, Tx};
 use crate::kernel::{RealmId, Timestamp, UserId};
 
@@ -61,6 +61,27 @@ pub fn lock_due_mails(
     Ok(match tx.conn() {
         Conn::Sqlite(c) => due.load(c)?,
         Conn::Postgres(c) => due.for_update().skip_locked().load(c)?,
+    })
+}
+
+/// Locks up to `limit` of the oldest wishes for a link, and answers their ids. What another node has locked is passed
+/// over.
+///
+/// On SQLite a write transaction is alone already, so this is a look at the rows.
+///
+/// # Errors
+/// The database fails.
+pub fn lock_link_requests(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<String>, StoreError> {
+    if !tx.writable() {
+        return Err(StoreError::ReadOnly);
+    }
+    let waiting = link_requests::table
+        .order((link_requests::created_at, link_requests::id))
+        .limit(limit)
+        .select(link_requests::id);
+    Ok(match tx.conn() {
+        Conn::Sqlite(c) => waiting.load(c)?,
+        Conn::Postgres(c) => waiting.for_update().skip_locked().load(c)?,
     })
 }
 

@@ -9,6 +9,7 @@
 
 mod architecture;
 mod gate;
+mod link;
 mod operations;
 mod protocol;
 mod store;

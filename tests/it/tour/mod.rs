@@ -2,6 +2,7 @@
 //! sees on the way into a third-party app that uses the openidconnect library.
 
 mod mails;
+mod links;
 mod playground;
 mod steps;
 mod walks;
