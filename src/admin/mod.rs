@@ -193,6 +193,10 @@ fn of_people(table: Table) -> Table {
         .get("/{realm}/users", users::list)
         .get("/{realm}/users/count", users::count)
         .post("/{realm}/users/required-actions", cohort::post)
+        .get("/{realm}/jobs", cohort::list)
+        .get("/{realm}/jobs/{job}", cohort::get)
+        .post("/{realm}/jobs/{job}/cancel", cohort::cancel)
+        .post("/{realm}/jobs/{job}/undo", cohort::undo)
         .password(
             Method::POST,
             "/{realm}/users",

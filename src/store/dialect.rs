@@ -1,6 +1,13 @@
 //! The only file that may write a query twice: what the two databases say differently.
 
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Bool, Nullable, Text};
+use diesel::sqlite::Sqlite;
 
 use super::schema::{outbox, users};
 use super::{Conn, StoreError, Tx};
@@ -94,5 +101,76 @@ pub fn synchronous_standbys(tx: &mut Tx<'_>) -> Result<Option<String>, StoreErro
             ))
             .get_result(c)?,
         )),
+    }
+}
+
+diesel::define_sql_function! {
+    /// Lower case. On SQLite it is ours ([`prepare_sqlite`]), because SQLite's own knows ASCII alone.
+    fn lower(text: Nullable<Text>) -> Nullable<Text>;
+}
+
+/// Teaches a connection to SQLite what PostgreSQL knows by itself.
+///
+/// # Errors
+/// SQLite refuses.
+pub(super) fn prepare_sqlite(c: &mut SqliteConnection) -> QueryResult<()> {
+    lower_utils::register_impl(c, |text: Option<String>| {
+        text.map(|text| text.to_lowercase())
+    })
+}
+
+/// Whether `users.attributes`, a JSON object of lists, has this value under this name, in any case.
+#[derive(Debug, Clone, QueryId)]
+pub struct HasAttribute {
+    name: String,
+    value: String,
+}
+
+impl HasAttribute {
+    /// The question for one attribute.
+    pub fn new(name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.to_lowercase(),
+        }
+    }
+}
+
+impl Expression for HasAttribute {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<users::table> for HasAttribute {}
+impl SelectableExpression<users::table> for HasAttribute {}
+impl ValidGrouping<()> for HasAttribute {
+    type IsAggregate = is_aggregate::Never;
+}
+
+impl QueryFragment<Sqlite> for HasAttribute {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(
+            "EXISTS (SELECT 1 FROM json_each(users.attributes) AS attribute, json_each(attribute.value) AS one \
+             WHERE attribute.key = ",
+        );
+        out.push_bind_param::<Text, _>(&self.name)?;
+        out.push_sql(" AND lower(one.value) = ");
+        out.push_bind_param::<Text, _>(&self.value)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for HasAttribute {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // PostgreSQL cannot unpack a text with a NUL, which JSON can hold.
+        out.push_sql(
+            "CASE WHEN strpos(users.attributes, '\\u0000') > 0 THEN FALSE ELSE EXISTS (SELECT 1 FROM \
+             json_array_elements_text(users.attributes::json -> ",
+        );
+        out.push_bind_param::<Text, _>(&self.name)?;
+        out.push_sql(") AS one(value) WHERE lower(one.value) = ");
+        out.push_bind_param::<Text, _>(&self.value)?;
+        out.push_sql(") END");
+        Ok(())
     }
 }

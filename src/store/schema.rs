@@ -360,6 +360,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         settled_at -> Nullable<BigInt>,
+        batch -> Nullable<Text>,
     }
 }
 
@@ -370,6 +371,89 @@ diesel::table! {
         reason -> Text,
         since -> BigInt,
         probe_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    cohort_jobs (id) {
+        id -> Text,
+        realm_id -> Text,
+        state -> Text,
+        work -> Text,
+        total -> BigInt,
+        done -> BigInt,
+        skipped -> BigInt,
+        place -> Text,
+        error -> Nullable<Text>,
+        lease_until -> BigInt,
+        lease_token -> Nullable<Text>,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    cohort_people (job_id, user_id) {
+        job_id -> Text,
+        user_id -> Text,
+    }
+}
+
+diesel::table! {
+    cohort_before (job_id, user_id, action) {
+        job_id -> Text,
+        user_id -> Text,
+        action -> Text,
+        source -> Text,
+        reason -> Nullable<Text>,
+        since -> BigInt,
+        due_at -> BigInt,
+        reset_proof -> Text,
+    }
+}
+
+diesel::table! {
+    campaigns (id) {
+        id -> Text,
+        realm_id -> Text,
+        name -> Text,
+        kind -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        settings -> Text,
+        frozen -> Bool,
+        place -> Text,
+        start_at -> BigInt,
+        lease_until -> BigInt,
+        lease_token -> Nullable<Text>,
+        created_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    campaign_recipients (campaign_id, user_id) {
+        campaign_id -> Text,
+        user_id -> Text,
+        username -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        recipient -> Nullable<Text>,
+        link_id -> Nullable<Text>,
+        outbox_id -> Nullable<Text>,
+        handed_at -> Nullable<BigInt>,
+        settled_at -> Nullable<BigInt>,
+        reminder_id -> Nullable<Text>,
+        reminded_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    mail_paces (name) {
+        name -> Text,
+        batch -> Text,
+        next_at -> BigInt,
     }
 }
 
@@ -407,4 +491,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     outbox,
     mail_pauses,
+    cohort_jobs,
+    cohort_people,
+    cohort_before,
+    campaigns,
+    campaign_recipients,
+    mail_paces,
 );

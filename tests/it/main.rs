@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod bulk;
 mod gate;
 mod operations;
 mod protocol;

@@ -49,7 +49,7 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         Some(typed) => after_password(context, &before, &wanted, typed.temporary)?,
         None => plan,
     };
-    plan.carry_out(context, &before.id)?;
+    plan.carry_out(context.tx, &context.engine.entropy, &before.id)?;
     end_what_is_over(context, &before, &after)?;
     let event = context
         .event("ADMIN_USER_UPDATE")
