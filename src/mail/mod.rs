@@ -10,6 +10,7 @@
 mod address;
 mod message;
 pub mod outbox;
+pub mod pace;
 pub mod pause;
 mod render;
 mod retry;

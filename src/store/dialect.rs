@@ -9,7 +9,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
-use super::schema::{outbox, users};
+use super::schema::{campaigns, mail_paces, outbox, users};
 use super::{Conn, StoreError, Tx};
 use crate::kernel::{RealmId, Timestamp, UserId};
 
@@ -41,8 +41,20 @@ pub fn lock_user(tx: &mut Tx<'_>, id: &UserId, lock: Lock) -> Result<bool, Store
     Ok(found.is_some())
 }
 
+/// A mail whose time has come.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = outbox)]
+pub struct DueMail {
+    /// Its id.
+    pub id: String,
+    /// Where it goes.
+    pub recipient: String,
+    /// The batch that it is part of.
+    pub batch: Option<String>,
+}
+
 /// Locks up to `limit` mails of a realm whose state is `queued` and whose time has come, single ones before bulk, and
-/// answers their ids. What another node has locked is passed over.
+/// answers them. What another node has locked is passed over.
 ///
 /// On SQLite a write transaction is alone already, so this is a look at the rows.
 ///
@@ -53,7 +65,7 @@ pub fn lock_due_mails(
     realm: &RealmId,
     now: Timestamp,
     limit: i64,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<DueMail>, StoreError> {
     if !tx.writable() {
         return Err(StoreError::ReadOnly);
     }
@@ -63,11 +75,63 @@ pub fn lock_due_mails(
         .filter(outbox::not_before.le(now))
         .order((outbox::bulk, outbox::not_before, outbox::id))
         .limit(limit)
-        .select(outbox::id);
+        .select(DueMail::as_select());
     Ok(match tx.conn() {
         Conn::Sqlite(c) => due.load(c)?,
         Conn::Postgres(c) => due.for_update().skip_locked().load(c)?,
     })
+}
+
+/// Locks buckets of paces, always in one order, and answers each with how far apart its mails are, how many may come
+/// at once, and when it would be full.
+///
+/// # Errors
+/// The database fails.
+pub fn lock_paces(
+    tx: &mut Tx<'_>,
+    names: &[String],
+) -> Result<Vec<(String, i64, i64, Timestamp)>, StoreError> {
+    let rows = mail_paces::table
+        .filter(mail_paces::name.eq_any(names))
+        .order(mail_paces::name)
+        .select((
+            mail_paces::name,
+            mail_paces::every,
+            mail_paces::burst,
+            mail_paces::next_at,
+        ));
+    Ok(match tx.conn() {
+        Conn::Sqlite(c) => rows.load(c)?,
+        Conn::Postgres(c) => rows.for_update().load(c)?,
+    })
+}
+
+/// Locks the mailing that has waited longest for its turn; what another node works on is passed over.
+///
+/// # Errors
+/// The database fails.
+pub fn lock_due_campaign(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    id: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    let due = campaigns::table
+        .filter(campaigns::wake_at.le(now))
+        .order(campaigns::wake_at)
+        .limit(1)
+        .select(campaigns::id);
+    let found = match (tx.conn(), id) {
+        (Conn::Sqlite(c), None) => due.first(c).optional()?,
+        (Conn::Sqlite(c), Some(id)) => due.filter(campaigns::id.eq(id)).first(c).optional()?,
+        (Conn::Postgres(c), None) => due.for_update().skip_locked().first(c).optional()?,
+        (Conn::Postgres(c), Some(id)) => due
+            .filter(campaigns::id.eq(id))
+            .for_update()
+            .skip_locked()
+            .first(c)
+            .optional()?,
+    };
+    Ok(found)
 }
 
 /// How many other connections of servers of ours the database has. On SQLite nobody counts them: there

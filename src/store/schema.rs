@@ -423,9 +423,7 @@ diesel::table! {
         settings -> Text,
         frozen -> Bool,
         place -> Text,
-        start_at -> BigInt,
-        lease_until -> BigInt,
-        lease_token -> Nullable<Text>,
+        wake_at -> BigInt,
         created_at -> BigInt,
         started_at -> Nullable<BigInt>,
         finished_at -> Nullable<BigInt>,
@@ -453,6 +451,8 @@ diesel::table! {
     mail_paces (name) {
         name -> Text,
         batch -> Text,
+        every -> BigInt,
+        burst -> BigInt,
         next_at -> BigInt,
     }
 }

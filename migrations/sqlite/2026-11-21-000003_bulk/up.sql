@@ -46,15 +46,13 @@ CREATE TABLE campaigns (
   settings TEXT NOT NULL,
   frozen BOOLEAN NOT NULL,
   place TEXT NOT NULL,
-  start_at BIGINT NOT NULL,
-  lease_until BIGINT NOT NULL,
-  lease_token TEXT,
+  wake_at BIGINT NOT NULL,
   created_at BIGINT NOT NULL,
   started_at BIGINT,
   finished_at BIGINT
 );
 CREATE INDEX campaigns_realm ON campaigns(realm_id, created_at);
-CREATE INDEX campaigns_state ON campaigns(state, lease_until);
+CREATE INDEX campaigns_wake ON campaigns(wake_at);
 
 CREATE TABLE campaign_recipients (
   campaign_id TEXT NOT NULL REFERENCES campaigns(id) ON DELETE CASCADE,
@@ -73,11 +71,14 @@ CREATE TABLE campaign_recipients (
 );
 CREATE INDEX campaign_recipients_state ON campaign_recipients(campaign_id, state, user_id);
 CREATE INDEX campaign_recipients_mail ON campaign_recipients(outbox_id);
+CREATE INDEX campaign_recipients_reminder ON campaign_recipients(reminder_id);
 CREATE INDEX campaign_recipients_user ON campaign_recipients(user_id);
 
 CREATE TABLE mail_paces (
   name TEXT NOT NULL PRIMARY KEY,
   batch TEXT NOT NULL,
+  every BIGINT NOT NULL,
+  burst BIGINT NOT NULL,
   next_at BIGINT NOT NULL
 );
 CREATE INDEX mail_paces_batch ON mail_paces(batch);
