@@ -19,6 +19,7 @@ use crate::admin::users::cohort;
 use crate::config::{Proxies, limits};
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
+use crate::link::Linker;
 use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};
 use crate::oidc::catalog::Catalog;
@@ -90,7 +91,10 @@ pub fn engine(parts: Parts) -> Result<Engine, StartError> {
     let mailer = Mailer::new(
         parts.store.clone(),
         (Arc::clone(&keyring), Entropy),
-        Arc::clone(&texts),
+        (
+            Arc::clone(&texts),
+            Arc::new(Linker::new(Arc::clone(&keyring), parts.public_url.clone())),
+        ),
         &public_url,
         parts.mail,
     )?;

@@ -2,12 +2,14 @@
 pub mod action;
 pub mod admin;
 pub mod app;
+pub mod campaign;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
 pub mod flow;
 pub mod kernel;
+pub mod link;
 pub mod logging;
 pub mod login;
 pub mod mail;

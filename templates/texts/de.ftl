@@ -249,6 +249,44 @@ mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
 mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
 mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an dorthin und nicht mehr hierher.
 
+mail-pre-registration-subject = Legen Sie Ihr Passwort fest
+mail-pre-registration-lead = Bei { $realm } ist ein Konto für Sie angelegt. Legen Sie ein Passwort fest, dann gehört es Ihnen.
+mail-pre-registration-lead-app = Bei { $realm } ist ein Konto für Sie angelegt. Legen Sie ein Passwort fest, dann können Sie { $app } benutzen.
+mail-forgotten-password-subject = Legen Sie ein neues Passwort fest
+mail-forgotten-password-lead = Jemand, hoffentlich Sie selbst, hat das Passwort Ihres Kontos bei { $realm } vergessen. Hier legen Sie ein neues fest.
+mail-forgotten-password-not-you = Wenn Sie das nicht waren, müssen Sie nichts tun: Ohne diese Mail kann niemand ein Passwort festlegen, und Ihr altes gilt weiter.
+mail-set-password-subject = Legen Sie ein neues Passwort fest
+mail-set-password-lead = Die Betreiber von { $realm } bitten Sie, ein neues Passwort festzulegen.
+mail-set-password-lead-app = Die Betreiber von { $realm } bitten Sie, ein neues Passwort festzulegen, damit Sie { $app } weiter benutzen können.
+mail-actions-subject = Für Ihr Konto ist noch etwas zu tun
+mail-actions-lead = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto.
+mail-actions-lead-app = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto, damit Sie { $app } weiter benutzen können.
+mail-verify-link-subject = Bestätigen Sie Ihre E-Mail-Adresse
+mail-verify-link-lead = Bestätigen Sie, dass diese Adresse Ihnen gehört, damit { $realm } Sie hier erreicht.
+mail-update-email-subject = Bestätigen Sie Ihre neue E-Mail-Adresse
+mail-update-email-lead = Diese Adresse soll zu Ihrem Konto bei { $realm } gehören. Das tut sie, sobald Sie sie bestätigen.
+mail-link-set-password = Passwort festlegen
+mail-link-go-on = Weiter
+mail-link-confirm = Adresse bestätigen
+mail-link-host = Die Schaltfläche führt zu { $host }.
+mail-link-code = Wenn die Schaltfläche nicht funktioniert, öffnen Sie { $url } und geben Sie Ihre Adresse und diesen Code ein:
+mail-link-username = Ihr Benutzername ist { $username }.
+mail-link-sign-in = Danach melden Sie sich hier an: { $url }
+mail-link-not-expected = Diese Mail ist nur für Sie bestimmt, geben Sie sie niemandem. Wenn Sie sie nicht erwartet haben, fragen Sie bei den Betreibern von { $realm } nach.
+mail-link-days = { $count ->
+    [one] Der Link gilt 1 Tag lang und funktioniert einmal.
+   *[other] Der Link gilt { $count } Tage lang und funktioniert einmal.
+}
+mail-link-hours = { $count ->
+    [one] Der Link gilt 1 Stunde lang und funktioniert einmal.
+   *[other] Der Link gilt { $count } Stunden lang und funktioniert einmal.
+}
+mail-link-minutes = { $count ->
+    [0] Der Link gilt noch weniger als eine Minute und funktioniert einmal.
+    [one] Der Link gilt 1 Minute lang und funktioniert einmal.
+   *[other] Der Link gilt { $count } Minuten lang und funktioniert einmal.
+}
+
 mail-test-subject = Die Mail-Einstellungen funktionieren
 mail-test-lead = Das ist eine Testnachricht. Die Administration hat am { $when } die Mail-Einstellungen ausprobiert.
 mail-test-next = Es ist nichts zu tun.

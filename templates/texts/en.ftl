@@ -258,6 +258,44 @@ mail-email-changed-subject = Your email address was changed
 mail-email-changed-lead = On { $when } your account was given another email address.
 mail-email-changed-next = From now on mails about your account go there and no longer here.
 
+mail-pre-registration-subject = Set your password
+mail-pre-registration-lead = An account has been prepared for you at { $realm }. Set a password, and it is yours.
+mail-pre-registration-lead-app = An account has been prepared for you at { $realm }. Set a password, and you can use { $app }.
+mail-forgotten-password-subject = Set a new password
+mail-forgotten-password-lead = Somebody, hopefully you, has forgotten the password of your account at { $realm }. Here you set a new one.
+mail-forgotten-password-not-you = If it was not you, there is nothing to do: without this mail nobody can set a password, and your old one still works.
+mail-set-password-subject = Set a new password
+mail-set-password-lead = The people who run { $realm } ask you to set a new password.
+mail-set-password-lead-app = The people who run { $realm } ask you to set a new password, so that you can go on using { $app }.
+mail-actions-subject = Something is left to do for your account
+mail-actions-lead = The people who run { $realm } ask you for a few steps with your account.
+mail-actions-lead-app = The people who run { $realm } ask you for a few steps with your account, so that you can go on using { $app }.
+mail-verify-link-subject = Confirm your email address
+mail-verify-link-lead = Confirm that this address is yours, so that { $realm } can reach you here.
+mail-update-email-subject = Confirm your new email address
+mail-update-email-lead = This address is to become the one of your account at { $realm }. It does once you confirm it.
+mail-link-set-password = Set a password
+mail-link-go-on = Go on
+mail-link-confirm = Confirm the address
+mail-link-host = The button leads to { $host }.
+mail-link-code = If the button does not work, open { $url } and type your address and this code:
+mail-link-username = Your user name is { $username }.
+mail-link-sign-in = Afterwards you sign in at { $url }
+mail-link-not-expected = It is meant for you alone, so give it to nobody. If you did not expect this mail, ask the people who run { $realm }.
+mail-link-days = { $count ->
+    [one] The link is good for 1 day and works once.
+   *[other] The link is good for { $count } days and works once.
+}
+mail-link-hours = { $count ->
+    [one] The link is good for 1 hour and works once.
+   *[other] The link is good for { $count } hours and works once.
+}
+mail-link-minutes = { $count ->
+    [0] The link is good for less than a minute and works once.
+    [one] The link is good for 1 minute and works once.
+   *[other] The link is good for { $count } minutes and works once.
+}
+
 mail-test-subject = The mail settings work
 mail-test-lead = This is a test message. It was sent on { $when }, because an administrator tried the mail settings.
 mail-test-next = There is nothing to do.

@@ -10,6 +10,7 @@
 mod architecture;
 mod bulk;
 mod gate;
+mod link;
 mod operations;
 mod protocol;
 mod store;
