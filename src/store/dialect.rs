@@ -42,8 +42,7 @@ pub fn lock_user(tx: &mut Tx<'_>, id: &UserId, lock: Lock) -> Result<bool, Store
 }
 
 /// A mail whose time has come.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = outbox)]
+#[derive(Debug, Clone, Queryable)]
 pub struct DueMail {
     /// Its id.
     pub id: String,
@@ -75,7 +74,7 @@ pub fn lock_due_mails(
         .filter(outbox::not_before.le(now))
         .order((outbox::bulk, outbox::not_before, outbox::id))
         .limit(limit)
-        .select(DueMail::as_select());
+        .select((outbox::id, outbox::recipient, outbox::batch));
     Ok(match tx.conn() {
         Conn::Sqlite(c) => due.load(c)?,
         Conn::Postgres(c) => due.for_update().skip_locked().load(c)?,
