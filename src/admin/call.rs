@@ -58,6 +58,21 @@ pub type Portion = for<'a, 'tx, 'p> fn(
     Option<&'p str>,
 ) -> Result<(String, Option<String>), AdminError>;
 
+/// A portion of a JSON list as text: with its bracket where it is the first or the last one.
+pub fn joined(values: &[Value], first: bool, last: bool) -> String {
+    let mut text = String::from(if first { "[" } else { "" });
+    for (place, value) in values.iter().enumerate() {
+        if place > 0 || !first {
+            text.push(',');
+        }
+        text.push_str(&value.to_string());
+    }
+    if last {
+        text.push(']');
+    }
+    text
+}
+
 /// What a handler works with.
 pub struct Context<'a, 'tx> {
     /// The transaction.

@@ -150,7 +150,9 @@ mod tests {
         --b--\r\n";
 
     fn report(action: &str, returned: &str) -> Option<Report> {
-        let text = REPORT.replace("ACTION", action).replace("RETURNED", returned);
+        let text = REPORT
+            .replace("ACTION", action)
+            .replace("RETURNED", returned);
         read(text.as_bytes())
     }
 

@@ -14,10 +14,12 @@
 //! nobody is lost and nobody is handed over twice.
 
 pub mod bounce;
+pub mod funnel;
 pub mod orders;
 pub mod quiet;
 pub mod recipients;
 pub mod rows;
+pub mod samples;
 pub mod settings;
 pub mod work;
 

@@ -447,10 +447,7 @@ pub fn to_remind(
 ///
 /// # Errors
 /// The database fails.
-pub fn first_unreminded(
-    tx: &mut Tx<'_>,
-    campaign: &str,
-) -> Result<Option<Timestamp>, StoreError> {
+pub fn first_unreminded(tx: &mut Tx<'_>, campaign: &str) -> Result<Option<Timestamp>, StoreError> {
     let found: Option<Option<Timestamp>> = db!(tx, |c| rows::table
         .filter(rows::campaign_id.eq(campaign))
         .filter(rows::state.eq(SENT))

@@ -233,7 +233,12 @@ fn hand_over(
         .link((&campaign.id, campaign.kind), (realm, id), &waits);
     match link::create(tx, tools(engine), &new)? {
         Ok(created) => {
-            batch::join(tx, &created.mail, &campaign.id, campaign.settings.language())?;
+            batch::join(
+                tx,
+                &created.mail,
+                &campaign.id,
+                campaign.settings.language(),
+            )?;
             let address = user.and_then(|user| user.email).unwrap_or_default();
             recipients::handed_over(tx, key, (&created.id, &created.mail, &address), now)
         }
@@ -282,7 +287,11 @@ fn remind(
     }
     let before = now.plus_seconds(days.saturating_mul(-DAY));
     let open = batch::open(tx, &campaign.id)?;
-    let room = campaign.settings.window().saturating_sub(open).clamp(0, AT_ONCE);
+    let room = campaign
+        .settings
+        .window()
+        .saturating_sub(open)
+        .clamp(0, AT_ONCE);
     let next = recipients::to_remind(tx, &campaign.id, before, room)?;
     for (user, link) in &next {
         remind_one(tx, engine, (realm, campaign), (user, link.as_deref()))?;

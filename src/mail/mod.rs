@@ -266,6 +266,11 @@ impl Mailer {
         })?)
     }
 
+    /// The host that mails name, and that their `Message-ID`s end with.
+    pub fn host(&self) -> &str {
+        &self.inner.host
+    }
+
     /// The `Message-ID` of a mail, by which delivery reports name it.
     pub fn message_id(&self, id: &OutboxId) -> String {
         self.inner.renderer.message_id(id)

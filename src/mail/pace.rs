@@ -79,8 +79,14 @@ fn domain(batch: &str, recipient: &str) -> String {
 /// The database fails.
 pub fn set(tx: &mut Tx<'_>, batch: &str, pace: Pace) -> Result<(), StoreError> {
     let wanted = [
-        (second(batch), pace.per_second.map(|count| Bucket::of(count, 1))),
-        (minute(batch), pace.per_minute.map(|count| Bucket::of(count, 60))),
+        (
+            second(batch),
+            pace.per_second.map(|count| Bucket::of(count, 1)),
+        ),
+        (
+            minute(batch),
+            pace.per_minute.map(|count| Bucket::of(count, 60)),
+        ),
         (
             domains(batch),
             pace.per_domain_minute.map(|count| Bucket::of(count, 60)),
@@ -139,7 +145,12 @@ pub(super) fn take(
         .iter()
         .filter_map(|mail| Some((mail.batch?, mail.recipient)))
         .flat_map(|(batch, to)| {
-            [second(batch), minute(batch), domains(batch), domain(batch, to)]
+            [
+                second(batch),
+                minute(batch),
+                domains(batch),
+                domain(batch, to),
+            ]
         })
         .collect();
     if names.is_empty() {
@@ -293,7 +304,11 @@ mod tests {
             ..Pace::default()
         };
         let sent = run(pace, 200, &[T; 20]);
-        assert!(most_in(&sent, 60_000_000) <= 612, "{}", most_in(&sent, 60_000_000));
+        assert!(
+            most_in(&sent, 60_000_000) <= 612,
+            "{}",
+            most_in(&sent, 60_000_000)
+        );
         assert!(sent.len() >= 1990, "and it is used up: {}", sent.len());
     }
 
@@ -317,7 +332,11 @@ mod tests {
         };
         let sent = run(pace, 120, &["a@slow.example", "b@other.example"]);
         for domain in ["b/domain/slow.example", "b/domain/other.example"] {
-            let of: Vec<_> = sent.iter().filter(|(_, to)| to == domain).cloned().collect();
+            let of: Vec<_> = sent
+                .iter()
+                .filter(|(_, to)| to == domain)
+                .cloned()
+                .collect();
             assert!((12..=13).contains(&of.len()), "{domain}: {}", of.len());
         }
     }

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use self::actions::{Plan, Wanted};
 use super::ask::{Ask, Page};
-use super::call::{Context, Outcome, Reply};
+use super::call::{Context, Outcome, Reply, joined};
 use super::error::AdminError;
+use super::links;
 use super::representation::user::{Access, SHAPE, UserRepresentation};
 use super::representation::value;
 use crate::oidc::provision;
@@ -86,20 +87,13 @@ fn all(
     let realm = context.config.realm.id.clone();
     let users = search::portion(context.tx, &realm, &wanted, after)?;
     let brief = ask.flag("briefRepresentation").unwrap_or(false);
-    let shown = show_list(context, &users, brief)?.to_string();
-    let inner = shown.trim_start_matches('[').trim_end_matches(']');
+    let shown = show_list(context, &users, brief)?;
     let next = users
         .last()
         .filter(|_| users.len() == search::PORTION)
         .map(|user| user.username.clone());
-    let open = if after.is_none() { "[" } else { "" };
-    let comma = if after.is_some() && !users.is_empty() {
-        ","
-    } else {
-        ""
-    };
-    let close = if next.is_none() { "]" } else { "" };
-    Ok((format!("{open}{comma}{inner}{close}"), next))
+    let shown = shown.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok((joined(shown, after.is_none(), next.is_none()), next))
 }
 
 /// `GET /users/count`.
@@ -172,6 +166,7 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         password::store(context, ask, &user.id, &typed)?;
     }
     plan.carry_out(context.tx, &context.engine.entropy, &user.id)?;
+    links::instruct(context, &user, &sent)?;
     let event = context
         .event("ADMIN_USER_CREATE")
         .user(&user.id)

@@ -18,7 +18,7 @@ use super::rows::UserRow;
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::store::dialect::{HasAttribute, lower};
 use crate::store::schema::{
-    credentials, outbox, required_actions, user_activity, user_roles, users,
+    credentials, links, outbox, required_actions, user_activity, user_roles, users,
 };
 use crate::store::{StoreError, Tx, db};
 use query::filtered;
@@ -81,7 +81,11 @@ impl Status {
         } else if user.locked_until.is_some_and(|until| now < until) {
             Self::Locked
         } else if !details.has_password && user.service_client.is_none() {
-            Self::AwaitingFirstPassword
+            if details.link_expired {
+                Self::LinkExpired
+            } else {
+                Self::AwaitingFirstPassword
+            }
         } else if details
             .waiting
             .iter()
@@ -105,6 +109,8 @@ pub struct Details {
     pub password_expires_at: Option<Timestamp>,
     /// When the user last signed in.
     pub last_sign_in: Option<Timestamp>,
+    /// Whether there was a link to set a password, and time alone has ended the last one.
+    pub link_expired: bool,
 }
 
 /// The realm's people that the audience lets through, by user name.
@@ -220,6 +226,21 @@ pub fn details(tx: &mut Tx<'_>, users: &[User]) -> Result<HashMap<UserId, Detail
             .load(c))?;
         for (id, at) in seen {
             all.entry(id).or_default().last_sign_in = Some(at);
+        }
+        let now = tx.now()?;
+        let last: Vec<(UserId, Option<Timestamp>)> = db!(tx, |c| links::table
+            .inner_join(users::table.on(users::id.eq(links::user_id)))
+            .filter(links::user_id.eq_any(&ids))
+            .filter(links::auth_epoch.eq(users::auth_epoch))
+            .filter(links::sets_password.eq(true))
+            .filter(links::committed_at.is_null())
+            .filter(links::superseded_at.is_null())
+            .filter(links::revoked_at.is_null())
+            .group_by(links::user_id)
+            .select((links::user_id, diesel::dsl::max(links::expires_at)))
+            .load(c))?;
+        for (id, end) in last {
+            all.entry(id).or_default().link_expired = end.is_some_and(|end| end <= now);
         }
     }
     Ok(all)

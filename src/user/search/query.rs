@@ -121,6 +121,17 @@ macro_rules! filtered {
             Some(false) => query = query.filter(not(exists(password()))),
             None => {}
         }
+        // Links to set a password that nothing but time has ended, and those that live.
+        let links_that = |live: bool| {
+            links::table
+                .filter(links::user_id.eq(users::id))
+                .filter(links::auth_epoch.eq(users::auth_epoch))
+                .filter(links::sets_password.eq(true))
+                .filter(links::committed_at.is_null())
+                .filter(links::superseded_at.is_null())
+                .filter(links::revoked_at.is_null())
+                .filter(links::expires_at.gt(now).eq(live))
+        };
         let newer = diesel::alias!(outbox as newer_mail);
         match filter.mail_state {
             None => {}
@@ -156,13 +167,20 @@ macro_rules! filtered {
                     .filter(users::enabled.eq(true))
                     .filter(users::locked_until.gt(now));
             }
-            // Links are not stored with people yet, so no link can have expired.
-            Some(Status::LinkExpired) => query = query.filter(users::id.eq("")),
+            Some(Status::LinkExpired) => {
+                query = query
+                    .filter(users::enabled.eq(true))
+                    .filter(unlocked())
+                    .filter(not(exists(password())))
+                    .filter(exists(links_that(false)))
+                    .filter(not(exists(links_that(true))));
+            }
             Some(Status::AwaitingFirstPassword) => {
                 query = query
                     .filter(users::enabled.eq(true))
                     .filter(unlocked())
-                    .filter(not(exists(password())));
+                    .filter(not(exists(password())))
+                    .filter(not(exists(links_that(false))).or(exists(links_that(true))));
             }
             Some(Status::PasswordResetRequired) => {
                 query = query.filter(users::enabled.eq(true)).filter(unlocked());

@@ -1,7 +1,10 @@
 //! Bulk work: filters over many people, cohorts as jobs, mailings.
 
+mod campaigns;
 mod cohorts;
 mod filters;
+mod invitations;
+mod pace;
 
 use std::time::Duration;
 
