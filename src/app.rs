@@ -16,6 +16,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Map, json};
 
+use crate::admin::users::cohort;
+use crate::campaign;
 use crate::config::{Proxies, limits};
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
@@ -232,6 +234,8 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         tokio::spawn(gauges::run(engine.clone())),
         tokio::spawn(gauges::drain()),
         tokio::spawn(crate::oidc::forgotten::run(engine.clone())),
+        tokio::spawn(cohort::work::run(engine.clone().into_inner())),
+        tokio::spawn(campaign::work::run(engine.clone().into_inner())),
     ];
     if let Some((_, certificates)) = &listeners.https {
         tasks.push(tokio::spawn(watch_certificates(Arc::clone(certificates))));

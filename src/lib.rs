@@ -2,6 +2,7 @@
 pub mod action;
 pub mod admin;
 pub mod app;
+pub mod campaign;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -127,6 +127,14 @@ impl Ask {
         })
     }
 
+    /// The body as it came.
+    ///
+    /// # Errors
+    /// It is too large.
+    pub fn raw(&self) -> Result<&[u8], AdminError> {
+        self.body.as_deref().ok_or(AdminError::TooLarge)
+    }
+
     /// The body as JSON.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ pub enum AdminError {
     Conflict(String),
     /// 409 in the shape that Keycloak has for renames.
     Duplicate,
+    /// 500 `{"errorMessage": …}`: no mail can leave.
+    Unsendable(String),
     /// The body is not declared as JSON.
     MediaType,
     /// The body is larger than a megabyte.
@@ -127,6 +129,10 @@ impl AdminError {
                 json!({ "field": field, "errorMessage": message, "params": params }),
             ),
             Self::Conflict(text) => (StatusCode::CONFLICT, json!({ "errorMessage": text })),
+            Self::Unsendable(text) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                json!({ "errorMessage": text }),
+            ),
             Self::Duplicate => (
                 StatusCode::CONFLICT,
                 json!({ "error": "conflict", "error_description": "Duplicate resource error" }),
@@ -164,6 +170,7 @@ impl AdminError {
             | Self::Message(_)
             | Self::Field { .. }
             | Self::Conflict(_)
+            | Self::Unsendable(_)
             | Self::Duplicate
             | Self::MediaType
             | Self::TooLarge => {}

@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod call;
 pub mod caller;
+pub mod campaigns;
 pub mod client_checks;
 pub mod client_scopes;
 pub mod client_secrets;
@@ -13,6 +14,7 @@ pub mod clients;
 pub mod composites;
 pub mod error;
 pub mod json;
+pub mod links;
 pub mod powers;
 pub mod realms;
 pub mod representation;
@@ -81,7 +83,7 @@ impl Table {
 
 /// Every route of the API but `/admin/serverinfo`; the first that fits a path takes it.
 pub fn table() -> Vec<Entry> {
-    let table = of_people(of_clients(of_realms(Table(Vec::new()))));
+    let table = of_campaigns(of_people(of_clients(of_realms(Table(Vec::new())))));
     let table = of_roles(of_roles_by_id(table), "/{realm}");
     of_roles(table, "/{realm}/clients/{client}").0
 }
@@ -193,6 +195,28 @@ fn of_people(table: Table) -> Table {
         .get("/{realm}/users", users::list)
         .get("/{realm}/users/count", users::count)
         .post("/{realm}/users/required-actions", cohort::post)
+        .post(
+            "/{realm}/users/{user}/pre-registration",
+            links::pre_register,
+        )
+        .get("/{realm}/users/{user}/links", links::list)
+        .delete("/{realm}/links/{link}", links::revoke)
+        .put(
+            "/{realm}/users/{user}/execute-actions-email",
+            links::execute_actions,
+        )
+        .put(
+            "/{realm}/users/{user}/send-verify-email",
+            links::verify_email,
+        )
+        .put(
+            "/{realm}/users/{user}/reset-password-email",
+            links::reset_password,
+        )
+        .get("/{realm}/jobs", cohort::list)
+        .get("/{realm}/jobs/{job}", cohort::get)
+        .post("/{realm}/jobs/{job}/cancel", cohort::cancel)
+        .post("/{realm}/jobs/{job}/undo", cohort::undo)
         .password(
             Method::POST,
             "/{realm}/users",
@@ -225,6 +249,22 @@ fn of_people(table: Table) -> Table {
                 .get(&at(&format!("{path}/available")), users::roles::available)
                 .get(&at(&format!("{path}/composite")), users::roles::effective)
         })
+}
+
+fn of_campaigns(table: Table) -> Table {
+    let campaign = "/{realm}/campaigns/{campaign}";
+    let at = |path: &str| format!("{campaign}/{path}");
+    table
+        .get("/{realm}/campaigns", campaigns::list)
+        .post("/{realm}/campaigns", campaigns::create)
+        .get(campaign, campaigns::get)
+        .post(&at("pause"), campaigns::pause)
+        .post(&at("resume"), campaigns::resume)
+        .post(&at("cancel"), campaigns::cancel)
+        .post(&at("test-send"), campaigns::test_send)
+        .post(&at("resend-in-doubt"), campaigns::resend_in_doubt)
+        .get(&at("recipients"), campaigns::recipients::list)
+        .post("/{realm}/mail/bounces", campaigns::bounces)
 }
 
 /// Roles by name, below the realm or one of its clients.

@@ -20,7 +20,8 @@ use crate::kernel::{ClientUuid, RoleId};
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::provision::{MANAGEMENT_ROLES, default_role_name};
 use crate::role::{self, Role};
-use crate::user::search::{self, Filter};
+use crate::user::audience::Audience;
+use crate::user::search;
 
 /// Where roles of a path live.
 pub enum Container {
@@ -262,9 +263,9 @@ pub fn users(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["view-users", "manage-users"])?;
     let role = find(context, ask, Purpose::See)?;
     let page = ask.page(Some(100))?;
-    let filter = Filter {
+    let filter = Audience {
         roles: Some(vec![role.id]),
-        ..Filter::default()
+        ..Audience::default()
     };
     let realm = context.config.realm.id.clone();
     let found = search::list(context.tx, &realm, &filter, (page.first, page.max))?;

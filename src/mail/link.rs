@@ -50,7 +50,12 @@ pub struct LinkMail {
 
 impl LinkMail {
     /// An example that opens nothing, for previews and tries.
-    pub fn example(kind: LinkKind, issuer: &str, app: Option<&str>, seconds: i64) -> Self {
+    pub fn example(
+        kind: LinkKind,
+        issuer: &str,
+        (app, username): (Option<&str>, Option<&str>),
+        seconds: i64,
+    ) -> Self {
         Self {
             kind,
             url: format!("{issuer}/login-actions/link/EXAMPLE"),
@@ -58,7 +63,7 @@ impl LinkMail {
             code_page: format!("{issuer}/login-actions/link"),
             app: app.map(str::to_owned),
             sign_in: format!("{issuer}/account/"),
-            username: "somebody".to_owned(),
+            username: username.unwrap_or("somebody").to_owned(),
             seconds,
         }
     }

@@ -80,6 +80,9 @@ pub enum Purpose {
         issuer: String,
         /// Seconds that it would be good for.
         seconds: i64,
+        /// Whose user name it shows.
+        #[serde(default)]
+        username: Option<String>,
     },
     /// An administrator tries the mail settings.
     Test,

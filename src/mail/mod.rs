@@ -11,6 +11,7 @@ mod address;
 mod link;
 mod message;
 pub mod outbox;
+pub mod pace;
 pub mod pause;
 mod render;
 mod retry;
@@ -263,6 +264,11 @@ impl Mailer {
             expires_at: now.plus_seconds(lifespan),
             now,
         })?)
+    }
+
+    /// The host that mails name, and that their `Message-ID`s end with.
+    pub fn host(&self) -> &str {
+        &self.inner.host
     }
 
     /// The `Message-ID` of a mail, by which delivery reports name it.

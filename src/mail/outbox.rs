@@ -5,7 +5,8 @@
 //!   ↑  ↖ lease ends ↙   │ ├──→ bounced     refused for good
 //!   │                   │ ├──→ failed      given up, expired, or not a mail at all
 //!   ├──── try later ────┘ └──→ in_doubt    nobody knows: never sent again by itself
-//!   └──→ cancelled
+//!   ├──→ cancelled
+//!   └──↔ held                              its batch rests
 //! ```
 //!
 //! Invariants: a row is `sending`, durably, before the content of its mail goes out; whoever holds a lease writes
@@ -13,6 +14,7 @@
 //! sends nothing; what is `in_doubt` after a crash stays so until a person decides. Settled rows keep no content.
 //! Called by the sender, and by whoever has something to say through [`queue`].
 
+pub mod batch;
 mod lease;
 
 use diesel::prelude::*;
@@ -46,6 +48,8 @@ pub struct Tools<'a> {
 pub enum State {
     /// Waiting for its time.
     Queued,
+    /// Waiting until the batch that it is part of goes on.
+    Held,
     /// A node is about to send it.
     Leased,
     /// Its content may be on the way.
@@ -63,8 +67,9 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Queued,
+        Self::Held,
         Self::Leased,
         Self::Sending,
         Self::Sent,
@@ -78,6 +83,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
+            Self::Held => "held",
             Self::Leased => "leased",
             Self::Sending => "sending",
             Self::Sent => "sent",
@@ -88,7 +94,8 @@ impl State {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The word, read.
+    pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }

@@ -375,9 +375,11 @@ impl Renderer {
                 app,
                 issuer,
                 seconds,
+                username,
                 ..
             } => {
-                let example = LinkMail::example(*kind, issuer, app.as_deref(), *seconds);
+                let names = (app.as_deref(), username.as_deref());
+                let example = LinkMail::example(*kind, issuer, names, *seconds);
                 link::outline(&example, &self.host)
             }
             Purpose::Test => notice(

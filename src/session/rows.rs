@@ -178,6 +178,17 @@ pub fn delete_of_user(tx: &mut Tx<'_>, user: &UserId) -> Result<usize, StoreErro
     .execute(c))
 }
 
+/// Ends every session of these users.
+///
+/// # Errors
+/// The database fails.
+pub fn delete_of_users(tx: &mut Tx<'_>, users: &[&UserId]) -> Result<usize, StoreError> {
+    db!(tx, |c| diesel::delete(
+        sessions::table.filter(sessions::user_id.eq_any(users))
+    )
+    .execute(c))
+}
+
 /// Deletes up to `batch` sessions of a realm that by its present settings ended before `before`, with all that was
 /// issued in them; answers how many.
 ///

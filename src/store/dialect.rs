@@ -1,9 +1,16 @@
 //! The only file that may write a query twice: what the two databases say differently.
 
 use diesel::connection::SimpleConnection as _;
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Bool, Nullable, Text};
+use diesel::sqlite::Sqlite;
 
-use super::schema::{link_requests, outbox, users};
+use super::schema::{campaigns, link_requests, mail_paces, outbox, users};
 use super::{Conn, StoreError, Tx};
 use crate::kernel::{RealmId, Timestamp, UserId};
 
@@ -35,8 +42,19 @@ pub fn lock_user(tx: &mut Tx<'_>, id: &UserId, lock: Lock) -> Result<bool, Store
     Ok(found.is_some())
 }
 
+/// A mail whose time has come.
+#[derive(Debug, Clone, Queryable)]
+pub struct DueMail {
+    /// Its id.
+    pub id: String,
+    /// Where it goes.
+    pub recipient: String,
+    /// The batch that it is part of.
+    pub batch: Option<String>,
+}
+
 /// Locks up to `limit` mails of a realm whose state is `queued` and whose time has come, single ones before bulk, and
-/// answers their ids. What another node has locked is passed over.
+/// answers them. What another node has locked is passed over.
 ///
 /// On SQLite a write transaction is alone already, so this is a look at the rows.
 ///
@@ -47,7 +65,7 @@ pub fn lock_due_mails(
     realm: &RealmId,
     now: Timestamp,
     limit: i64,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<DueMail>, StoreError> {
     if !tx.writable() {
         return Err(StoreError::ReadOnly);
     }
@@ -57,7 +75,7 @@ pub fn lock_due_mails(
         .filter(outbox::not_before.le(now))
         .order((outbox::bulk, outbox::not_before, outbox::id))
         .limit(limit)
-        .select(outbox::id);
+        .select((outbox::id, outbox::recipient, outbox::batch));
     Ok(match tx.conn() {
         Conn::Sqlite(c) => due.load(c)?,
         Conn::Postgres(c) => due.for_update().skip_locked().load(c)?,
@@ -83,6 +101,58 @@ pub fn lock_link_requests(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<String>, St
         Conn::Sqlite(c) => waiting.load(c)?,
         Conn::Postgres(c) => waiting.for_update().skip_locked().load(c)?,
     })
+}
+
+/// Locks buckets of paces, always in one order, and answers each with how far apart its mails are, how many may come
+/// at once, and when it would be full.
+///
+/// # Errors
+/// The database fails.
+pub fn lock_paces(
+    tx: &mut Tx<'_>,
+    names: &[String],
+) -> Result<Vec<(String, i64, i64, Timestamp)>, StoreError> {
+    let rows = mail_paces::table
+        .filter(mail_paces::name.eq_any(names))
+        .order(mail_paces::name)
+        .select((
+            mail_paces::name,
+            mail_paces::every,
+            mail_paces::burst,
+            mail_paces::next_at,
+        ));
+    Ok(match tx.conn() {
+        Conn::Sqlite(c) => rows.load(c)?,
+        Conn::Postgres(c) => rows.for_update().load(c)?,
+    })
+}
+
+/// Locks the mailing that has waited longest for its turn; what another node works on is passed over.
+///
+/// # Errors
+/// The database fails.
+pub fn lock_due_campaign(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    id: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    let due = campaigns::table
+        .filter(campaigns::wake_at.le(now))
+        .order(campaigns::wake_at)
+        .limit(1)
+        .select(campaigns::id);
+    let found = match (tx.conn(), id) {
+        (Conn::Sqlite(c), None) => due.first(c).optional()?,
+        (Conn::Sqlite(c), Some(id)) => due.filter(campaigns::id.eq(id)).first(c).optional()?,
+        (Conn::Postgres(c), None) => due.for_update().skip_locked().first(c).optional()?,
+        (Conn::Postgres(c), Some(id)) => due
+            .filter(campaigns::id.eq(id))
+            .for_update()
+            .skip_locked()
+            .first(c)
+            .optional()?,
+    };
+    Ok(found)
 }
 
 /// How many other connections of servers of ours the database has. On SQLite nobody counts them: there
@@ -130,5 +200,76 @@ pub fn synchronous_standbys(tx: &mut Tx<'_>) -> Result<Option<String>, StoreErro
             ))
             .get_result(c)?,
         )),
+    }
+}
+
+diesel::define_sql_function! {
+    /// Lower case. On SQLite it is ours ([`prepare_sqlite`]), because SQLite's own knows ASCII alone.
+    fn lower(text: Nullable<Text>) -> Nullable<Text>;
+}
+
+/// Teaches a connection to SQLite what PostgreSQL knows by itself.
+///
+/// # Errors
+/// SQLite refuses.
+pub(super) fn prepare_sqlite(c: &mut SqliteConnection) -> QueryResult<()> {
+    lower_utils::register_impl(c, |text: Option<String>| {
+        text.map(|text| text.to_lowercase())
+    })
+}
+
+/// Whether `users.attributes`, a JSON object of lists, has this value under this name, in any case.
+#[derive(Debug, Clone, QueryId)]
+pub struct HasAttribute {
+    name: String,
+    value: String,
+}
+
+impl HasAttribute {
+    /// The question for one attribute.
+    pub fn new(name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.to_lowercase(),
+        }
+    }
+}
+
+impl Expression for HasAttribute {
+    type SqlType = Bool;
+}
+
+impl AppearsOnTable<users::table> for HasAttribute {}
+impl SelectableExpression<users::table> for HasAttribute {}
+impl ValidGrouping<()> for HasAttribute {
+    type IsAggregate = is_aggregate::Never;
+}
+
+impl QueryFragment<Sqlite> for HasAttribute {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql(
+            "EXISTS (SELECT 1 FROM json_each(users.attributes) AS attribute, json_each(attribute.value) AS one \
+             WHERE attribute.key = ",
+        );
+        out.push_bind_param::<Text, _>(&self.name)?;
+        out.push_sql(" AND lower(one.value) = ");
+        out.push_bind_param::<Text, _>(&self.value)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for HasAttribute {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // PostgreSQL cannot unpack a text with a NUL, which JSON can hold.
+        out.push_sql(
+            "CASE WHEN strpos(users.attributes, '\\u0000') > 0 THEN FALSE ELSE EXISTS (SELECT 1 FROM \
+             json_array_elements_text(users.attributes::json -> ",
+        );
+        out.push_bind_param::<Text, _>(&self.name)?;
+        out.push_sql(") AS one(value) WHERE lower(one.value) = ");
+        out.push_bind_param::<Text, _>(&self.value)?;
+        out.push_sql(") END");
+        Ok(())
     }
 }

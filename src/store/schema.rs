@@ -370,6 +370,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         settled_at -> Nullable<BigInt>,
+        batch -> Nullable<Text>,
     }
 }
 
@@ -435,6 +436,89 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    cohort_jobs (id) {
+        id -> Text,
+        realm_id -> Text,
+        state -> Text,
+        work -> Text,
+        total -> BigInt,
+        done -> BigInt,
+        skipped -> BigInt,
+        place -> Text,
+        error -> Nullable<Text>,
+        lease_until -> BigInt,
+        lease_token -> Nullable<Text>,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    cohort_people (job_id, user_id) {
+        job_id -> Text,
+        user_id -> Text,
+    }
+}
+
+diesel::table! {
+    cohort_before (job_id, user_id, action) {
+        job_id -> Text,
+        user_id -> Text,
+        action -> Text,
+        source -> Text,
+        reason -> Nullable<Text>,
+        since -> BigInt,
+        due_at -> BigInt,
+        reset_proof -> Text,
+    }
+}
+
+diesel::table! {
+    campaigns (id) {
+        id -> Text,
+        realm_id -> Text,
+        name -> Text,
+        kind -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        settings -> Text,
+        frozen -> Bool,
+        place -> Text,
+        wake_at -> BigInt,
+        created_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    campaign_recipients (campaign_id, user_id) {
+        campaign_id -> Text,
+        user_id -> Text,
+        username -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        recipient -> Nullable<Text>,
+        link_id -> Nullable<Text>,
+        outbox_id -> Nullable<Text>,
+        handed_at -> Nullable<BigInt>,
+        settled_at -> Nullable<BigInt>,
+        reminder_id -> Nullable<Text>,
+        reminded_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    mail_paces (name) {
+        name -> Text,
+        batch -> Text,
+        every -> BigInt,
+        burst -> BigInt,
+        next_at -> BigInt,
+    }
+}
+
 diesel::joinable!(users -> realms (realm_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -470,6 +554,12 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     outbox,
     mail_pauses,
+    cohort_jobs,
+    cohort_people,
+    cohort_before,
+    campaigns,
+    campaign_recipients,
+    mail_paces,
     link_keys,
     links,
     link_requests,

@@ -136,6 +136,7 @@ fn establish(url: &str) -> Result<SqliteConnection, StoreError> {
         other => StoreError::Connect(format!("{url}: {other}")),
     })?;
     conn.batch_execute(PRAGMAS)?;
+    super::dialect::prepare_sqlite(&mut conn)?;
     Ok(conn)
 }
 

@@ -43,6 +43,31 @@ pub fn raise_anew(tx: &mut Tx<'_>, id: &UserId, now: Timestamp) -> Result<(), St
     raise(tx, id, next.map_or(now, |next| now.max(next)))
 }
 
+/// As [`raise_anew`] for many, whose rows the caller has locked.
+///
+/// # Errors
+/// The database fails.
+pub fn raise_all(tx: &mut Tx<'_>, ids: &[&UserId], now: Timestamp) -> Result<(), StoreError> {
+    let second = Timestamp::from_seconds(now.seconds());
+    let next = second.plus_seconds(1);
+    db!(tx, |c| diesel::update(
+        users::table
+            .filter(users::id.eq_any(ids))
+            .filter(users::not_before.ge(second))
+            .filter(users::not_before.lt(next))
+    )
+    .set(users::not_before.eq(next))
+    .execute(c))?;
+    db!(tx, |c| diesel::update(
+        users::table
+            .filter(users::id.eq_any(ids))
+            .filter(users::not_before.lt(second))
+    )
+    .set(users::not_before.eq(now))
+    .execute(c))?;
+    Ok(())
+}
+
 /// Brings it back to the present where [`raise_anew`] has put it a second ahead; what an administrator has set to a
 /// later time stays.
 ///

@@ -1,6 +1,7 @@
 //! Required actions that wait on a person: rows beside the user.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::rows::touch_gate;
 use crate::kernel::{Timestamp, UserId};
@@ -8,7 +9,8 @@ use crate::store::schema::required_actions;
 use crate::store::{StoreError, Tx, corrupt, db};
 
 /// Who can complete a waiting `UPDATE_PASSWORD`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ResetProof {
     /// Whoever knows the old password.
     Password,

@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod bulk;
 mod gate;
 mod link;
 mod operations;

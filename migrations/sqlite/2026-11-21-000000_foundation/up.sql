@@ -349,8 +349,10 @@ CREATE TABLE outbox (
   last_error TEXT,
   created_at BIGINT NOT NULL,
   expires_at BIGINT NOT NULL,
-  settled_at BIGINT
+  settled_at BIGINT,
+  batch TEXT
 );
+CREATE INDEX outbox_batch ON outbox(batch, state);
 CREATE INDEX outbox_due ON outbox(state, realm_id, bulk, not_before);
 CREATE INDEX outbox_user ON outbox(user_id);
 CREATE INDEX outbox_realm ON outbox(realm_id);

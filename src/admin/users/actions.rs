@@ -3,16 +3,17 @@
 //! Used by create, update and cohorts. The plan is made without the database, so that its rules can be read in one
 //! place; [`Plan::carry_out`] is the only thing here that writes.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fields::{flag_of, number_of, text_of};
 use crate::action::assign::{self, Setting, assignable};
 use crate::action::canonical;
 use crate::action::kinds::update_password;
-use crate::admin::call::Context;
 use crate::admin::error::AdminError;
-use crate::kernel::{Timestamp, UserId};
+use crate::kernel::{Entropy, Timestamp, UserId};
 use crate::realm::RequiredActionConfig;
+use crate::store::{StoreError, Tx};
 use crate::user::waiting::{self, ResetProof, WaitingAction};
 
 /// What a request says about required actions.
@@ -27,7 +28,7 @@ pub struct Wanted {
 }
 
 /// How setting an action is meant.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Manner {
     /// From when it shuts everything.
     pub due_at: Option<Timestamp>,
@@ -76,7 +77,7 @@ impl Manner {
     }
 
     /// The row to store: what the request leaves open stays as it waits, so that nobody loosens by not saying.
-    fn setting<'a>(&'a self, row: Option<&'a WaitingAction>) -> Setting<'a> {
+    pub(super) fn setting<'a>(&'a self, row: Option<&'a WaitingAction>) -> Setting<'a> {
         let stored = |row: &'a WaitingAction| (row.due_at, row.reset_proof, row.reason.as_deref());
         let (due_at, reset_proof, reason) = match row.map(stored) {
             Some((due_at, proof, reason)) => (Some(due_at), proof, reason),
@@ -91,7 +92,7 @@ impl Manner {
     }
 
     /// Whether the row is to be met later, or by weaker proof, than it is now.
-    fn loosens(&self, row: &WaitingAction) -> bool {
+    pub(super) fn loosens(&self, row: &WaitingAction) -> bool {
         let later = self.due_at.is_some_and(|due_at| due_at > row.due_at);
         let weaker = self.reset_proof == Some(ResetProof::Password)
             && row.reset_proof == ResetProof::Mailbox;
@@ -122,7 +123,7 @@ impl Wanted {
 }
 
 /// What has to be set and taken.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// To be set.
     pub set: Vec<String>,
@@ -190,17 +191,17 @@ impl Plan {
     /// The database fails.
     pub fn carry_out(
         &self,
-        context: &mut Context<'_, '_>,
+        tx: &mut Tx<'_>,
+        entropy: &Entropy,
         user: &UserId,
-    ) -> Result<Done, AdminError> {
-        let entropy = context.engine.entropy;
+    ) -> Result<Done, StoreError> {
         let mut done = Done::default();
         for action in &self.take {
-            if assign::waive(context.tx, user, action, &entropy)? {
+            if assign::waive(tx, user, action, entropy)? {
                 done.waived.push(action.clone());
             }
         }
-        let rows = waiting::of_user(context.tx, user)?;
+        let rows = waiting::of_user(tx, user)?;
         let mut ends = self.manner.revoke_sessions;
         for action in &self.set {
             let row = rows.iter().find(|row| row.action == *action);
@@ -211,10 +212,10 @@ impl Plan {
             ends |=
                 action == update_password::NAME && row.is_some_and(|row| self.manner.loosens(row));
             done.demanded |= action == update_password::NAME;
-            assign::set(context.tx, user, action, &self.manner.setting(row))?;
+            assign::set(tx, user, action, &self.manner.setting(row))?;
         }
         if ends {
-            assign::end_everything(context.tx, user, &entropy)?;
+            assign::end_everything(tx, user, entropy)?;
         }
         Ok(done)
     }

@@ -50,14 +50,14 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         Some(typed) => after_password(context, &before, &wanted, typed.temporary)?,
         None => plan,
     };
-    let mut done = plan.carry_out(context, &before.id)?;
+    let mut done = plan.carry_out(context.tx, &context.engine.entropy, &before.id)?;
     end_what_is_over(context, &before, &after)?;
     if let Some(typed) = &typed {
         notices::of_password(context, &after, typed)?;
         // That mail says what is demanded.
         done.demanded &= !typed.temporary;
     }
-    notices::of_actions(context, &after, &done, Reach::One)?;
+    notices::of_actions(context, &after, &done)?;
     notices::of_address(context, &before, &after)?;
     let event = context
         .event("ADMIN_USER_UPDATE")

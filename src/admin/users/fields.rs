@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::admin::call::Context;
 use crate::admin::error::AdminError;
 use crate::admin::json::text;
+use crate::admin::links::wants_instructions;
 use crate::admin::representation::user::KEPT;
 use crate::kernel::Timestamp;
 use crate::oidc::provision;
@@ -42,7 +43,7 @@ pub fn new_user(
     context: &mut Context<'_, '_>,
     sent: &Map<String, Value>,
 ) -> Result<User, AdminError> {
-    refuse_what_needs_links(sent)?;
+    refuse_groups(sent)?;
     let config = std::sync::Arc::clone(&context.config);
     let as_username = config.realm.settings.registration_email_as_username;
     let named = text_of(sent, "username").filter(|name| !name.trim().is_empty());
@@ -53,7 +54,8 @@ pub fn new_user(
     let name = username(name)?;
     let tools = context.tools();
     let mut user = provision::blank_user(context.tx, tools, &config.realm, &name)?;
-    user.enabled = flag_of(sent, "enabled").unwrap_or(false);
+    // As Keycloak has it, unless the same call invites the person in.
+    user.enabled = flag_of(sent, "enabled").unwrap_or_else(|| wants_instructions(sent));
     if let Some(made) = number_of(sent, "createdTimestamp") {
         user.created_at = Timestamp::from_millis(made);
     }
@@ -198,15 +200,8 @@ pub fn attributes(sent: &Value) -> Result<BTreeMap<String, Vec<String>>, AdminEr
     Ok(attributes)
 }
 
-/// Mailed links come with the mails; until then a request for one is refused by name.
-fn refuse_what_needs_links(sent: &Map<String, Value>) -> Result<(), AdminError> {
-    for name in ["preRegistration", "sendInstructions"] {
-        if flag_of(sent, name) == Some(true) {
-            return Err(AdminError::Bad(format!(
-                "{name} needs mailed links, which this server cannot send"
-            )));
-        }
-    }
+/// Groups that do not exist are refused by name.
+fn refuse_groups(sent: &Map<String, Value>) -> Result<(), AdminError> {
     let groups = sent.get("groups").and_then(Value::as_array);
     if groups.is_some_and(|groups| !groups.is_empty()) {
         return Err(AdminError::Bad("Group not found".into()));

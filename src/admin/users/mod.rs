@@ -1,6 +1,7 @@
 //! People: lists, one person, and everything below `/users/{user}`.
 
 pub mod actions;
+pub mod audience;
 pub mod change;
 pub mod cohort;
 pub mod fields;
@@ -14,81 +15,18 @@ use serde_json::{Value, json};
 
 use self::actions::{Plan, Wanted};
 use super::ask::{Ask, Page};
-use super::call::{Context, Outcome, Reply};
+use super::call::{Context, Outcome, Reply, joined};
 use super::error::AdminError;
+use super::links;
 use super::representation::user::{Access, SHAPE, UserRepresentation};
 use super::representation::value;
-use crate::kernel::UserId;
 use crate::oidc::provision;
-use crate::user::search::{self, Filter, Status};
+use crate::user::audience::Audience;
+use crate::user::search;
 use crate::user::{self, User};
 
 /// How many people a list has where the caller does not say.
 const DEFAULT_MAX: i64 = 100;
-
-/// The filter of a query string: `search` rules out the fields by name, as in Keycloak.
-///
-/// # Errors
-/// `status` or `pendingAction` names nothing.
-pub fn filter_of(ask: &Ask) -> Result<Filter, AdminError> {
-    let owned = |name: &str| ask.text(name).map(str::to_owned);
-    let mut filter = Filter {
-        enabled: ask.flag("enabled"),
-        email_verified: ask.flag("emailVerified"),
-        never_signed_in: ask.flag("neverSignedIn"),
-        pending_action: owned("pendingAction").map(|name| canonical_or_same(&name)),
-        status: ask.text("status").map(read_status).transpose()?,
-        exact: ask.flag("exact").unwrap_or(false),
-        ..Filter::default()
-    };
-    match ask.text("search").map(str::trim) {
-        Some(search) if search.starts_with("id:") => {
-            let ids = search.trim_start_matches("id:").split_whitespace();
-            filter.ids = Some(ids.map(UserId::new).collect());
-        }
-        Some(search) => filter.search = Some(search.to_owned()),
-        None => {
-            filter.username = owned("username");
-            filter.email = owned("email");
-            filter.first_name = owned("firstName");
-            filter.last_name = owned("lastName");
-            filter.attributes = attributes_of(ask.text("q").unwrap_or_default());
-        }
-    }
-    Ok(filter)
-}
-
-/// A status by its word.
-///
-/// # Errors
-/// No status has that word.
-pub fn read_status(text: &str) -> Result<Status, AdminError> {
-    Status::parse(text).ok_or_else(|| AdminError::Bad(format!("Unknown status {text:.64}")))
-}
-
-/// An action's one spelling; a name that nothing here knows may still wait on somebody.
-pub fn canonical_or_same(name: &str) -> String {
-    crate::action::canonical(name).map_or_else(|| name.to_owned(), str::to_owned)
-}
-
-/// The pairs of `q=name:value name:"several words"`.
-fn attributes_of(q: &str) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    let mut rest = q.trim();
-    while let Some((name, after)) = rest.split_once(':') {
-        let name = name.rsplit(char::is_whitespace).next().unwrap_or(name);
-        let quoted = after
-            .strip_prefix('"')
-            .and_then(|inner| inner.split_once('"'));
-        let (value, after) =
-            quoted.unwrap_or_else(|| after.split_once(char::is_whitespace).unwrap_or((after, "")));
-        if !name.is_empty() && !value.is_empty() {
-            pairs.push((name.to_owned(), value.to_owned()));
-        }
-        rest = after.trim_start();
-    }
-    pairs
-}
 
 /// Shows these people as a list.
 ///
@@ -128,11 +66,35 @@ pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     if context.require(&["view-users", "manage-users"]).is_err() {
         return Ok(Reply::Json(json!([])));
     }
-    let filter = filter_of(ask)?;
+    let wanted = audience::of_query(ask)?;
+    if max.is_none() && first == 0 {
+        return Ok(Reply::Stream("application/json", all));
+    }
     let realm = context.config.realm.id.clone();
-    let users = search::list(context.tx, &realm, &filter, (first, max))?;
+    let users = search::list(context.tx, &realm, &wanted, (first, max))?;
     let brief = ask.flag("briefRepresentation").unwrap_or(false);
     Ok(Reply::Json(show_list(context, &users, brief)?))
+}
+
+/// A portion of everybody, as a part of one JSON list. People who come or go meanwhile are in it or not; nobody is
+/// in it twice.
+fn all(
+    context: &mut Context<'_, '_>,
+    ask: &Ask,
+    after: Option<&str>,
+) -> Result<(String, Option<String>), AdminError> {
+    context.require(&["view-users", "manage-users"])?;
+    let wanted = audience::of_query(ask)?;
+    let realm = context.config.realm.id.clone();
+    let users = search::portion(context.tx, &realm, &wanted, after)?;
+    let brief = ask.flag("briefRepresentation").unwrap_or(false);
+    let shown = show_list(context, &users, brief)?;
+    let next = users
+        .last()
+        .filter(|_| users.len() == search::PORTION)
+        .map(|user| user.username.clone());
+    let shown = shown.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok((joined(shown, after.is_none(), next.is_none()), next))
 }
 
 /// `GET /users/count`.
@@ -143,9 +105,9 @@ pub fn count(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["query-users", "view-users", "manage-users"])?;
     // Who may not see people may know how many there are, and not ask by a filter who they are (threat V138).
     let filter = if context.require(&["view-users", "manage-users"]).is_ok() {
-        filter_of(ask)?
+        audience::of_query(ask)?
     } else {
-        Filter::default()
+        Audience::default()
     };
     let realm = context.config.realm.id.clone();
     Ok(Reply::Json(json!(search::count(
@@ -205,7 +167,8 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         password::store(context, ask, &user.id, &typed)?;
     }
     // Nothing of this is news to somebody who has only just come to be here.
-    plan.carry_out(context, &user.id)?;
+    plan.carry_out(context.tx, &context.engine.entropy, &user.id)?;
+    links::instruct(context, &user, &sent)?;
     let event = context
         .event("ADMIN_USER_CREATE")
         .user(&user.id)
@@ -230,22 +193,4 @@ pub fn delete(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     user::rows::delete(context.tx, &user.id)?;
     context.record(event)?;
     Ok(Reply::NoContent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attributes_are_asked_for_by_name_and_value() {
-        let pairs = |q: &str| attributes_of(q);
-        let pair = |one: &str, two: &str| (one.to_owned(), two.to_owned());
-        assert_eq!(
-            pairs("dept:it tier:\"gold class\""),
-            [pair("dept", "it"), pair("tier", "gold class")]
-        );
-        assert_eq!(pairs("tier:gold class"), [pair("tier", "gold")]);
-        assert!(pairs("dept").is_empty());
-        assert_eq!(pairs("a: b:c"), [pair("b", "c")]);
-    }
 }

@@ -9,7 +9,10 @@ use crate::action::kinds::update_password;
 use crate::admin::call::Context;
 use crate::admin::error::AdminError;
 use crate::mail::Purpose;
+use crate::oidc::catalog::RealmConfig;
+use crate::oidc::engine::Engine;
 use crate::oidc::notices::{self, Reach};
+use crate::store::{StoreError, Tx};
 use crate::user::search::{self, Filter};
 use crate::user::{User, credential};
 
@@ -24,21 +27,38 @@ pub fn of_actions(
     context: &mut Context<'_, '_>,
     user: &User,
     done: &Done,
-    reach: Reach,
 ) -> Result<(), AdminError> {
-    let when = context.tx.now()?;
+    let (engine, config) = (context.engine, std::sync::Arc::clone(&context.config));
+    of_order(context.tx, (engine, &config), user, done, Reach::One)?;
+    Ok(())
+}
+
+/// As [`of_actions`], for work that no request waits for.
+///
+/// # Errors
+/// The database fails.
+pub fn of_order(
+    tx: &mut Tx<'_>,
+    at: (&Engine, &RealmConfig),
+    user: &User,
+    done: &Done,
+    reach: Reach,
+) -> Result<(), StoreError> {
+    let when = tx.now()?;
     for action in &done.waived {
         let action = action.clone();
-        tell(
-            context,
+        notices::deliver(
+            tx,
+            at,
             user,
             &Purpose::ActionWaived { action, when },
             reach,
         )?;
     }
     if done.demanded {
-        tell(
-            context,
+        notices::deliver(
+            tx,
+            at,
             user,
             &Purpose::PasswordResetRequired { when },
             reach,

@@ -6,7 +6,7 @@ use super::{OutboxId, State, place};
 use crate::kernel::seal::Keyring;
 use crate::kernel::{Entropy, RealmId, Timestamp};
 use crate::mail::message::Content;
-use crate::mail::retry;
+use crate::mail::{pace, retry};
 use crate::store::schema::outbox;
 use crate::store::{StoreError, Tx, corrupt, db, dialect};
 
@@ -136,6 +136,7 @@ pub fn lease(
 ) -> Result<Vec<Claim>, StoreError> {
     let now = tx.now()?;
     let due = dialect::lock_due_mails(tx, realm, now, limit)?;
+    let due = at_their_pace(tx, due, now)?;
     if due.is_empty() {
         return Ok(Vec::new());
     }
@@ -164,6 +165,36 @@ pub fn lease(
     ))
     .returning(Claim::as_returning())
     .get_results(c))
+}
+
+/// Those of the due mails that the pace of their batch lets go now; the others get the time at which it will.
+fn at_their_pace(
+    tx: &mut Tx<'_>,
+    due: Vec<dialect::DueMail>,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let asked: Vec<pace::Due<'_>> = due
+        .iter()
+        .map(|mail| pace::Due {
+            batch: mail.batch.as_deref(),
+            recipient: &mail.recipient,
+        })
+        .collect();
+    let answers = pace::take(tx, &asked, now)?;
+    let mut now_due = Vec::with_capacity(due.len());
+    for (mail, later) in due.into_iter().zip(answers) {
+        match later {
+            None => now_due.push(mail.id),
+            Some(at) => {
+                db!(tx, |c| diesel::update(
+                    outbox::table.filter(outbox::id.eq(&mail.id))
+                )
+                .set(outbox::not_before.eq(at))
+                .execute(c))?;
+            }
+        }
+    }
+    Ok(now_due)
 }
 
 /// Notes that the content is about to go out, and gives the lease `seconds` from now. `false`: the lease was lost,

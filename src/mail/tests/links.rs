@@ -24,6 +24,7 @@ fn example(kind: LinkKind, seconds: i64, app: Option<&str>) -> Purpose {
         app: app.map(str::to_owned),
         issuer: ISSUER.to_owned(),
         seconds,
+        username: None,
     }
 }
 
@@ -71,6 +72,7 @@ fn what_others_have_written_is_no_markup_and_no_second_link() {
                 app: Some(hostile.to_owned()),
                 issuer: ISSUER.to_owned(),
                 seconds: 60,
+                username: None,
             },
         };
         let words = words(hostile, &content, Locale::ENGLISH);

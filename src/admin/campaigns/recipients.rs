@@ -1,0 +1,195 @@
+//! `GET /campaigns/{campaign}/recipients`: who was mailed and what they did, as JSON or as CSV for a spreadsheet.
+
+use serde_json::{Value, json};
+
+use super::find;
+use crate::admin::ask::Ask;
+use crate::admin::call::{Context, Outcome, Reply, joined};
+use crate::admin::error::AdminError;
+use crate::campaign::recipients::{self, Deeds, Recipient};
+use crate::kernel::{Timestamp, UserId};
+
+/// So many are shown in one portion.
+const PORTION: i64 = 500;
+
+/// The list, of one state where `state` is given; `format=csv` is a file.
+///
+/// # Errors
+/// The caller may not, or there is no such campaign.
+pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
+    context.require(&["view-users", "manage-users"])?;
+    find(context, ask)?;
+    Ok(match ask.text("format") {
+        Some("csv") => Reply::Stream("text/csv; charset=utf-8", file),
+        None | Some("json") => {
+            let page = ask.page(Some(100))?;
+            match page.max {
+                None => Reply::Stream("application/json", all),
+                Some(max) => {
+                    let rows = portion(context, ask, None, page.first.saturating_add(max))?.0;
+                    let first = usize::try_from(page.first).unwrap_or(0);
+                    Reply::Json(rows.iter().skip(first).map(show).collect())
+                }
+            }
+        }
+        Some(_) => return Err(AdminError::Bad("format is \"json\" or \"csv\"".into())),
+    })
+}
+
+type Row = (Recipient, Deeds);
+
+fn portion(
+    context: &mut Context<'_, '_>,
+    ask: &Ask,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<(Vec<Row>, Option<String>), AdminError> {
+    context.require(&["view-users", "manage-users"])?;
+    let campaign = find(context, ask)?;
+    let state = ask.text("state").map(stored);
+    let found = recipients::list(
+        context.tx,
+        &campaign.id,
+        state.as_deref(),
+        (after.unwrap_or_default(), limit),
+    )?;
+    let ids: Vec<UserId> = found.iter().map(|row| row.user_id.clone()).collect();
+    let mut deeds = recipients::deeds(context.tx, &campaign.id, &ids)?;
+    let full = i64::try_from(found.len()).unwrap_or(i64::MAX) == limit;
+    let next = ids.last().filter(|_| full).map(|id| id.as_str().to_owned());
+    let rows = found
+        .into_iter()
+        .map(|row| {
+            let did = deeds.remove(&row.user_id).unwrap_or_default();
+            (row, did)
+        })
+        .collect();
+    Ok((rows, next))
+}
+
+/// The stored word for a shown one.
+fn stored(state: &str) -> String {
+    match state {
+        "inDoubt" => recipients::IN_DOUBT.to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The shown word for a stored one: whose turn has not come is queued, too.
+fn shown_state(state: &str) -> &str {
+    match state {
+        recipients::IN_DOUBT => "inDoubt",
+        recipients::WAITING => recipients::QUEUED,
+        other => other,
+    }
+}
+
+fn show((row, did): &Row) -> Value {
+    let millis = |at: Option<Timestamp>| at.map(Timestamp::millis);
+    json!({
+        "userId": row.user_id.as_str(),
+        "username": row.username,
+        "email": row.email,
+        "state": shown_state(&row.state),
+        "reason": row.reason,
+        "settledAt": millis(row.settled_at),
+        "remindedAt": millis(row.reminded_at),
+        "openedAt": millis(did.opened_at),
+        "automated": did.automated,
+        "passwordSetAt": millis(did.password_set_at),
+        "signedInAt": millis(did.signed_in_at),
+    })
+}
+
+fn all(
+    context: &mut Context<'_, '_>,
+    ask: &Ask,
+    after: Option<&str>,
+) -> Result<(String, Option<String>), AdminError> {
+    let (rows, next) = portion(context, ask, after, PORTION)?;
+    let shown: Vec<Value> = rows.iter().map(show).collect();
+    Ok((joined(&shown, after.is_none(), next.is_none()), next))
+}
+
+/// The columns of the file.
+const COLUMNS: [&str; 9] = [
+    "username",
+    "email",
+    "state",
+    "reason",
+    "settledAt",
+    "remindedAt",
+    "openedAt",
+    "passwordSetAt",
+    "signedInAt",
+];
+
+fn file(
+    context: &mut Context<'_, '_>,
+    ask: &Ask,
+    after: Option<&str>,
+) -> Result<(String, Option<String>), AdminError> {
+    let (rows, next) = portion(context, ask, after, PORTION)?;
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    let failed =
+        |error: csv::Error| AdminError::Bad(format!("The file cannot be written: {error}"));
+    if after.is_none() {
+        writer.write_record(COLUMNS).map_err(failed)?;
+    }
+    for (row, did) in &rows {
+        let cells = [
+            row.username.clone(),
+            row.email.clone().unwrap_or_default(),
+            shown_state(&row.state).to_owned(),
+            row.reason.clone().unwrap_or_default(),
+            time(row.settled_at),
+            time(row.reminded_at),
+            time(did.opened_at),
+            time(did.password_set_at),
+            time(did.signed_in_at),
+        ];
+        writer.write_record(cells.map(harmless)).map_err(failed)?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(|error| AdminError::Bad(format!("The file cannot be written: {error}")))?;
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), next))
+}
+
+fn time(at: Option<Timestamp>) -> String {
+    at.and_then(|at| chrono::DateTime::from_timestamp_micros(at.micros()))
+        .map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+        .unwrap_or_default()
+}
+
+/// A cell that no spreadsheet takes for a formula (threat V148): what begins like one gets a quote before it.
+fn harmless(cell: String) -> String {
+    let looks_like_a_formula = cell
+        .trim_start()
+        .starts_with(['=', '+', '-', '@', '|', '%'])
+        || cell.starts_with(['\t', '\r', '\n']);
+    if looks_like_a_formula {
+        format!("'{cell}")
+    } else {
+        cell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for bad in [
+            "=1+1", "+1", "-1", "@sum(a1)", "\t=1", " =1", "\r=1", "|cmd",
+        ] {
+            assert!(harmless(bad.to_owned()).starts_with('\''), "{bad:?}");
+        }
+        for fine in ["ann", "a@x.example", "a=b", ""] {
+            assert_eq!(harmless(fine.to_owned()), fine);
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One chunk of an order: some people, changed by a few statements instead of a few for each.
+//!
+//! Runs in the transaction in which the job's place moves on. People on whom nothing of the order waits yet are done
+//! together; the others one by one, by the same code that an order for one person uses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::order::{self, Task};
+use super::rows::{self, Job};
+use crate::action::assign;
+use crate::action::kinds::update_password;
+use crate::admin::users::actions::{Done, Manner, Plan};
+use crate::admin::users::notices;
+use crate::kernel::{Entropy, Timestamp, UserId};
+use crate::oidc::catalog::RealmConfig;
+use crate::oidc::engine::Engine;
+use crate::oidc::notices::Reach;
+use crate::session;
+use crate::store::schema::{cohort_before, cohort_people, events, required_actions, users};
+use crate::store::{StoreError, Tx, corrupt, db};
+use crate::user;
+use crate::user::AuthEpoch;
+use crate::user::search;
+use crate::user::waiting::{self, ResetProof, WaitingAction};
+
+/// So many people are changed in one transaction: few enough that a sign-in waits for milliseconds.
+pub const SIZE: i64 = 1000;
+
+/// What a chunk came to.
+pub struct Chunk {
+    /// The last id of it.
+    pub place: String,
+    /// How many people it changed.
+    pub done: i64,
+}
+
+/// Does the next chunk. `None`: there is nobody left.
+///
+/// # Errors
+/// The database fails.
+pub fn next(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    config: &RealmConfig,
+    job: &Job,
+) -> Result<Option<Chunk>, StoreError> {
+    let (ids, last) = match &job.order.task {
+        Task::Change(_) => {
+            let audience = order::spared(tx, config, &job.order)?;
+            let ids = search::ids(tx, &job.realm_id, &audience, (&job.place, SIZE))?;
+            let last = ids.last().cloned();
+            (ids, last)
+        }
+        Task::Undo { job: undone, .. } => {
+            let found = rows::people(tx, undone, (&job.place, SIZE))?;
+            let last = found.last().cloned();
+            let audience = crate::user::audience::Audience {
+                ids: Some(found),
+                without_roles: job.order.beyond.clone(),
+                ..Default::default()
+            };
+            let ids = search::ids(tx, &job.realm_id, &audience, ("", SIZE))?;
+            (ids, last)
+        }
+    };
+    let Some(last) = last else { return Ok(None) };
+    lock(tx, &ids)?;
+    let entropy = &engine.entropy;
+    match &job.order.task {
+        Task::Change(plan) => {
+            let done = change(tx, entropy, (job, plan), &ids)?;
+            tell(tx, (engine, config), &ids, &done)?;
+        }
+        Task::Undo {
+            job: undone,
+            at,
+            plan,
+        } => undo(tx, entropy, (undone, *at, plan), &ids)?,
+    }
+    audit(tx, job, &ids)?;
+    Ok(Some(Chunk {
+        place: last.as_str().to_owned(),
+        done: i64::try_from(ids.len()).unwrap_or(i64::MAX),
+    }))
+}
+
+/// Writes the rows that the mint locks, which locks them against it.
+fn lock(tx: &mut Tx<'_>, ids: &[UserId]) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        users::table.filter(users::id.eq_any(ids))
+    )
+    .set(users::gate_version.eq(users::gate_version + 1))
+    .execute(c))?;
+    Ok(())
+}
+
+fn change(
+    tx: &mut Tx<'_>,
+    entropy: &Entropy,
+    (job, plan): (&Job, &Plan),
+    ids: &[UserId],
+) -> Result<BTreeMap<UserId, Done>, StoreError> {
+    let named: Vec<&String> = plan.set.iter().chain(&plan.take).collect();
+    db!(tx, |c| users::table
+        .filter(users::id.eq_any(ids))
+        .select((job.id.as_str().into_sql::<Text>(), users::id))
+        .insert_into(cohort_people::table)
+        .into_columns((cohort_people::job_id, cohort_people::user_id))
+        .execute(c))?;
+    db!(tx, |c| required_actions::table
+        .filter(required_actions::user_id.eq_any(ids))
+        .filter(required_actions::action.eq_any(&named))
+        .select((
+            job.id.as_str().into_sql::<Text>(),
+            required_actions::user_id,
+            required_actions::action,
+            required_actions::source,
+            required_actions::reason,
+            required_actions::since,
+            required_actions::due_at,
+            required_actions::reset_proof,
+        ))
+        .insert_into(cohort_before::table)
+        .into_columns((
+            cohort_before::job_id,
+            cohort_before::user_id,
+            cohort_before::action,
+            cohort_before::source,
+            cohort_before::reason,
+            cohort_before::since,
+            cohort_before::due_at,
+            cohort_before::reset_proof,
+        ))
+        .execute(c))?;
+    let waiting: Vec<UserId> = db!(tx, |c| required_actions::table
+        .filter(required_actions::user_id.eq_any(ids))
+        .filter(required_actions::action.eq_any(&named))
+        .select(required_actions::user_id)
+        .distinct()
+        .load(c))?;
+    let waiting: BTreeSet<UserId> = waiting.into_iter().collect();
+    let fresh: Vec<&UserId> = ids.iter().filter(|id| !waiting.contains(id)).collect();
+    set_on_all(tx, entropy, plan, &fresh)?;
+    let on_all = Done {
+        waived: Vec::new(),
+        demanded: plan.set.iter().any(|action| action == update_password::NAME),
+    };
+    let mut done: BTreeMap<UserId, Done> = fresh
+        .into_iter()
+        .map(|id| (id.clone(), on_all.clone()))
+        .collect();
+    for id in waiting {
+        let one = plan.carry_out(tx, entropy, &id)?;
+        done.insert(id, one);
+    }
+    Ok(done)
+}
+
+/// Tells everybody of a chunk what was done, by mails that let single ones pass.
+fn tell(
+    tx: &mut Tx<'_>,
+    at: (&Engine, &RealmConfig),
+    ids: &[UserId],
+    done: &BTreeMap<UserId, Done>,
+) -> Result<(), StoreError> {
+    if !at.0.mailer.is_configured(&at.1.realm) {
+        return Ok(());
+    }
+    for id in ids {
+        let news = done
+            .get(id)
+            .filter(|one| one.demanded || !one.waived.is_empty());
+        if let Some(one) = news
+            && let Some(user) = user::rows::by_id(tx, id)?
+        {
+            notices::of_order(tx, at, &user, one, Reach::Many)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sets the plan's actions on people on whom none of them waits.
+fn set_on_all(
+    tx: &mut Tx<'_>,
+    entropy: &Entropy,
+    plan: &Plan,
+    ids: &[&UserId],
+) -> Result<(), StoreError> {
+    let now = tx.now()?;
+    let setting = plan.manner.setting(None);
+    let due_at = setting.due_at.unwrap_or(now);
+    for action in &plan.set {
+        db!(tx, |c| users::table
+            .filter(users::id.eq_any(ids))
+            .select((
+                users::id,
+                action.as_str().into_sql::<Text>(),
+                setting.source.into_sql::<Text>(),
+                setting.reason.into_sql::<Nullable<Text>>(),
+                now.micros().into_sql::<BigInt>(),
+                due_at.micros().into_sql::<BigInt>(),
+                setting.reset_proof.as_str().into_sql::<Text>(),
+            ))
+            .insert_into(required_actions::table)
+            .into_columns((
+                required_actions::user_id,
+                required_actions::action,
+                required_actions::source,
+                required_actions::reason,
+                required_actions::since,
+                required_actions::due_at,
+                required_actions::reset_proof,
+            ))
+            .execute(c))?;
+        // As for one person: what is due later leaves the tokens of today alone.
+        if action == update_password::NAME && due_at <= now {
+            user::not_before::raise_all(tx, ids, now)?;
+        }
+    }
+    if plan.manner.revoke_sessions {
+        // An epoch is compared with artefacts of the same person alone, so one random one serves the chunk.
+        let epoch = AuthEpoch::new(entropy.random_uuid());
+        db!(tx, |c| diesel::update(
+            users::table.filter(users::id.eq_any(ids))
+        )
+        .set(users::auth_epoch.eq(&epoch))
+        .execute(c))?;
+        session::rows::delete_of_users(tx, ids)?;
+    }
+    Ok(())
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = cohort_before)]
+struct BeforeRow {
+    user_id: UserId,
+    action: String,
+    source: String,
+    reason: Option<String>,
+    since: Timestamp,
+    due_at: Timestamp,
+    reset_proof: String,
+}
+
+/// Puts back what waited before the order.
+fn undo(
+    tx: &mut Tx<'_>,
+    entropy: &Entropy,
+    (job, at, plan): (&str, Timestamp, &Plan),
+    ids: &[UserId],
+) -> Result<(), StoreError> {
+    let rows: Vec<BeforeRow> = db!(tx, |c| cohort_before::table
+        .filter(cohort_before::job_id.eq(job))
+        .filter(cohort_before::user_id.eq_any(ids))
+        .select(BeforeRow::as_select())
+        .load(c))?;
+    let mut before: BTreeMap<UserId, Vec<WaitingAction>> = BTreeMap::new();
+    for row in rows {
+        let reset_proof = ResetProof::parse(&row.reset_proof)
+            .ok_or_else(|| corrupt("cohort_before", "reset_proof", job, &row.reset_proof))?;
+        before.entry(row.user_id).or_default().push(WaitingAction {
+            action: row.action,
+            source: row.source,
+            reason: row.reason,
+            since: row.since,
+            due_at: row.due_at,
+            reset_proof,
+        });
+    }
+    for id in ids {
+        let waited = before.remove(id).unwrap_or_default();
+        undo_one(tx, entropy, (id, at, plan), &waited)?;
+    }
+    Ok(())
+}
+
+fn undo_one(
+    tx: &mut Tx<'_>,
+    entropy: &Entropy,
+    (id, at, plan): (&UserId, Timestamp, &Plan),
+    waited: &[WaitingAction],
+) -> Result<(), StoreError> {
+    let waits = waiting::of_user(tx, id)?;
+    for action in &plan.set {
+        let Some(row) = waits.iter().find(|row| row.action == *action) else {
+            continue; // They have done it, or somebody has taken it.
+        };
+        match waited.iter().find(|old| old.action == *action) {
+            Some(old) => {
+                let back = Manner {
+                    due_at: Some(old.due_at),
+                    reset_proof: Some(old.reset_proof),
+                    ..Manner::default()
+                };
+                waiting::put(tx, id, old)?;
+                if action == update_password::NAME && back.loosens(row) {
+                    assign::end_everything(tx, id, entropy)?;
+                }
+            }
+            None if row.since >= at && row.source == "admin" => {
+                assign::waive(tx, id, action, entropy)?;
+            }
+            None => {}
+        }
+    }
+    for old in waited.iter().filter(|old| plan.take.contains(&old.action)) {
+        if !waits.iter().any(|row| row.action == old.action) {
+            waiting::put(tx, id, old)?;
+            if old.action == update_password::NAME {
+                let now = tx.now()?;
+                user::not_before::raise_anew(tx, id, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One event for each person, so that their history tells of it.
+fn audit(tx: &mut Tx<'_>, job: &Job, ids: &[UserId]) -> Result<(), StoreError> {
+    let now = tx.now()?;
+    let event = job
+        .order
+        .event(&job.realm_id, "ADMIN_USER_REQUIRED_ACTIONS", &job.id);
+    let details = serde_json::Value::Object(event.details).to_string();
+    let own = format!("{}/", job.id);
+    metrics::counter!("idp_events_total", "kind" => event.kind).increment(ids.len() as u64);
+    db!(tx, |c| users::table
+        .filter(users::id.eq_any(ids))
+        .select((
+            own.as_str().into_sql::<Text>().concat(users::id),
+            users::realm_id,
+            event.kind.into_sql::<Text>(),
+            users::id.nullable(),
+            event.client_id.as_deref().into_sql::<Nullable<Text>>(),
+            event.ip_address.as_deref().into_sql::<Nullable<Text>>(),
+            details.as_str().into_sql::<Text>(),
+            now.micros().into_sql::<BigInt>(),
+        ))
+        .insert_into(events::table)
+        .into_columns((
+            events::id,
+            events::realm_id,
+            events::kind,
+            events::user_id,
+            events::client_id,
+            events::ip_address,
+            events::details,
+            events::at,
+        ))
+        .execute(c))?;
+    Ok(())
+}

@@ -1,0 +1,483 @@
+//! Who a mailing is for, and what became of each: written down when it starts, and never forgotten.
+//!
+//! A recipient's row outlives their account, so that the sums stay true.
+
+use diesel::dsl::{count, exists, not};
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use crate::kernel::{RealmId, Timestamp, UserId};
+use crate::link::LinkId;
+use crate::mail::OutboxId;
+use crate::store::schema::{campaign_recipients as rows, links, outbox, user_activity, users};
+use crate::store::{StoreError, Tx, db};
+use crate::user::audience::Audience;
+use crate::user::search;
+
+/// So many people are written down in one transaction.
+pub const FROZEN_AT_ONCE: i64 = 1000;
+
+/// Not handed over yet.
+pub const WAITING: &str = "waiting";
+/// Handed over to the outbox.
+pub const QUEUED: &str = "queued";
+/// The mail server has taken the mail.
+pub const SENT: &str = "sent";
+/// It was refused for good, or came back.
+pub const BOUNCED: &str = "bounced";
+/// Nobody knows whether it went out.
+pub const IN_DOUBT: &str = "in_doubt";
+/// Passed over, with a reason.
+pub const SKIPPED: &str = "skipped";
+/// Given up.
+pub const FAILED: &str = "failed";
+
+/// Writes down the next people of an audience. Answers the last id, or `None` where all are written down.
+///
+/// # Errors
+/// The database fails.
+pub fn freeze(
+    tx: &mut Tx<'_>,
+    campaign: &str,
+    (realm, audience): (&RealmId, &Audience),
+    after: &str,
+) -> Result<Option<UserId>, StoreError> {
+    let ids = search::ids(tx, realm, audience, (after, FROZEN_AT_ONCE))?;
+    db!(tx, |c| users::table
+        .filter(users::id.eq_any(&ids))
+        .select((
+            campaign.into_sql::<Text>(),
+            users::id,
+            users::username,
+            WAITING.into_sql::<Text>(),
+        ))
+        .insert_into(rows::table)
+        .into_columns((
+            rows::campaign_id,
+            rows::user_id,
+            rows::username,
+            rows::state,
+        ))
+        .execute(c))?;
+    Ok(ids.last().cloned())
+}
+
+/// Those whose turn it is.
+///
+/// # Errors
+/// The database fails.
+pub fn next(tx: &mut Tx<'_>, campaign: &str, limit: i64) -> Result<Vec<UserId>, StoreError> {
+    db!(tx, |c| rows::table
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::state.eq(WAITING))
+        .order(rows::user_id)
+        .limit(limit)
+        .select(rows::user_id)
+        .load(c))
+}
+
+/// Notes that somebody was handed over.
+///
+/// # Errors
+/// The database fails.
+pub fn handed_over(
+    tx: &mut Tx<'_>,
+    (campaign, user): (&str, &UserId),
+    (link, mail, recipient): (&LinkId, &OutboxId, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::user_id.eq(user))
+    )
+    .set((
+        rows::state.eq(QUEUED),
+        rows::recipient.eq(recipient),
+        rows::link_id.eq(link.as_str()),
+        rows::outbox_id.eq(mail.as_str()),
+        rows::handed_at.eq(now),
+    ))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Passes over somebody.
+///
+/// # Errors
+/// The database fails.
+pub fn skip(
+    tx: &mut Tx<'_>,
+    (campaign, user): (&str, &UserId),
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::user_id.eq(user))
+    )
+    .set((
+        rows::state.eq(SKIPPED),
+        rows::reason.eq(why),
+        rows::settled_at.eq(now),
+    ))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Passes over everybody whose turn has not come.
+///
+/// # Errors
+/// The database fails.
+pub fn skip_waiting(tx: &mut Tx<'_>, campaign: &str, why: &str) -> Result<usize, StoreError> {
+    let now = tx.now()?;
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq(WAITING))
+    )
+    .set((
+        rows::state.eq(SKIPPED),
+        rows::reason.eq(why),
+        rows::settled_at.eq(now),
+    ))
+    .execute(c))
+}
+
+/// The most outcomes that one transaction takes over from the outbox.
+const OUTCOMES: i64 = 1000;
+
+/// Takes over what became of the mails. Answers how many have changed.
+///
+/// # Errors
+/// The database fails.
+pub fn reap(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
+    let now = tx.now()?;
+    let ended = [SENT, BOUNCED, FAILED, IN_DOUBT, "cancelled"];
+    let changed: Vec<(UserId, String, Option<String>, Option<Timestamp>)> =
+        db!(tx, |c| rows::table
+            .inner_join(outbox::table.on(rows::outbox_id.eq(outbox::id.nullable())))
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq_any([QUEUED, IN_DOUBT]))
+            .filter(outbox::state.eq_any(ended))
+            .filter(outbox::state.ne(rows::state))
+            .limit(OUTCOMES)
+            .select((
+                rows::user_id,
+                outbox::state,
+                outbox::last_error,
+                outbox::settled_at,
+            ))
+            .load(c))?;
+    let gone: Vec<UserId> = db!(tx, |c| rows::table
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::state.eq(QUEUED))
+        .filter(not(exists(
+            outbox::table.filter(rows::outbox_id.eq(outbox::id.nullable())),
+        )))
+        .limit(OUTCOMES)
+        .select(rows::user_id)
+        .load(c))?;
+    let count = changed.len().saturating_add(gone.len());
+    for user in gone {
+        skip(tx, (campaign, &user), "deleted", now)?;
+    }
+    for (user, state, why, at) in changed {
+        let state = if state == "cancelled" {
+            SKIPPED
+        } else {
+            &state
+        };
+        db!(tx, |c| diesel::update(
+            rows::table
+                .filter(rows::campaign_id.eq(campaign))
+                .filter(rows::user_id.eq(&user))
+        )
+        .set((
+            rows::state.eq(state),
+            rows::reason.eq(&why),
+            rows::settled_at.eq(at.unwrap_or(now)),
+        ))
+        .execute(c))?;
+    }
+    Ok(count)
+}
+
+/// Notes that mails in doubt are on their way again.
+///
+/// # Errors
+/// The database fails.
+pub fn resent(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq(IN_DOUBT))
+    )
+    .set((
+        rows::state.eq(QUEUED),
+        rows::reason.eq(None::<String>),
+        rows::settled_at.eq(None::<Timestamp>),
+    ))
+    .execute(c))
+}
+
+/// Notes that a mail came back.
+///
+/// # Errors
+/// The database fails.
+pub fn came_back(
+    tx: &mut Tx<'_>,
+    mail: &OutboxId,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table.filter(
+            rows::outbox_id
+                .eq(mail.as_str())
+                .or(rows::reminder_id.eq(mail.as_str()))
+        )
+    )
+    .set((
+        rows::state.eq(BOUNCED),
+        rows::reason.eq(why),
+        rows::settled_at.eq(now),
+    ))
+    .execute(c))?;
+    Ok(())
+}
+
+/// How many recipients there are in each state.
+///
+/// # Errors
+/// The database fails.
+pub fn states(tx: &mut Tx<'_>, campaign: &str) -> Result<Vec<(String, i64)>, StoreError> {
+    db!(tx, |c| rows::table
+        .filter(rows::campaign_id.eq(campaign))
+        .group_by(rows::state)
+        .select((rows::state, diesel::dsl::count_star()))
+        .load(c))
+}
+
+/// A recipient as it is shown.
+#[derive(Debug, Clone, Queryable)]
+pub struct Recipient {
+    /// The person's id.
+    pub user_id: UserId,
+    /// The user name when the audience was written down.
+    pub username: String,
+    /// Where the mail went.
+    pub email: Option<String>,
+    /// One of the states of this module.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// When the mail was sent, refused or given up, or its person passed over.
+    pub settled_at: Option<Timestamp>,
+    /// When they were reminded.
+    pub reminded_at: Option<Timestamp>,
+}
+
+/// The next recipients after a person, by id; those in a state where one is asked for.
+///
+/// # Errors
+/// The database fails.
+pub fn list(
+    tx: &mut Tx<'_>,
+    campaign: &str,
+    state: Option<&str>,
+    (after, limit): (&str, i64),
+) -> Result<Vec<Recipient>, StoreError> {
+    db!(tx, |c| {
+        let mut query = rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::user_id.gt(after))
+            .into_boxed();
+        if let Some(state) = state {
+            query = query.filter(rows::state.eq(state));
+        }
+        query
+            .order(rows::user_id)
+            .limit(limit)
+            .select((
+                rows::user_id,
+                rows::username,
+                rows::recipient,
+                rows::state,
+                rows::reason,
+                rows::settled_at,
+                rows::reminded_at,
+            ))
+            .load(c)
+    })
+}
+
+/// What somebody did with the links of a mailing.
+#[derive(Debug, Clone, Default)]
+pub struct Deeds {
+    /// When the button was first pressed, by a person.
+    pub opened_at: Option<Timestamp>,
+    /// Whether only a machine has pressed it.
+    pub automated: bool,
+    /// When the link was used up.
+    pub password_set_at: Option<Timestamp>,
+    /// When they last signed in, where that was after the mail.
+    pub signed_in_at: Option<Timestamp>,
+}
+
+type LinkFacts = (UserId, Option<Timestamp>, bool, Option<Timestamp>);
+
+/// What these recipients did.
+///
+/// # Errors
+/// The database fails.
+pub fn deeds(
+    tx: &mut Tx<'_>,
+    campaign: &str,
+    people: &[UserId],
+) -> Result<std::collections::BTreeMap<UserId, Deeds>, StoreError> {
+    let facts: Vec<LinkFacts> = db!(tx, |c| links::table
+        .filter(links::campaign_id.eq(campaign))
+        .filter(links::user_id.eq_any(people))
+        .select((
+            links::user_id,
+            links::opened_at,
+            links::automated,
+            links::committed_at,
+        ))
+        .load(c))?;
+    let mut all: std::collections::BTreeMap<UserId, Deeds> = std::collections::BTreeMap::new();
+    for (user, opened_at, automated, committed_at) in facts {
+        let of = all.entry(user).or_default();
+        if automated {
+            of.automated |= of.opened_at.is_none();
+        } else if let Some(at) = opened_at {
+            of.opened_at = Some(of.opened_at.map_or(at, |first| first.min(at)));
+            of.automated = false;
+        }
+        of.password_set_at = of.password_set_at.or(committed_at);
+    }
+    let seen: Vec<(UserId, Timestamp)> = db!(tx, |c| rows::table
+        .inner_join(user_activity::table.on(user_activity::user_id.eq(rows::user_id)))
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::user_id.eq_any(people))
+        .filter(user_activity::last_sign_in.nullable().ge(rows::handed_at))
+        .select((rows::user_id, user_activity::last_sign_in))
+        .load(c))?;
+    for (user, at) in seen {
+        all.entry(user).or_default().signed_in_at = Some(at);
+    }
+    Ok(all)
+}
+
+/// How many have opened their link, set a password, and signed in since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// Pressed the button, as people do.
+    pub opened: i64,
+    /// Pressed by a machine alone.
+    pub automated: i64,
+    /// Used the link up.
+    pub password_set: i64,
+    /// Signed in after they were mailed.
+    pub signed_in: i64,
+}
+
+/// How many have come.
+///
+/// # Errors
+/// The database fails.
+pub fn arrived(tx: &mut Tx<'_>, campaign: &str) -> Result<Arrived, StoreError> {
+    let opened: i64 = db!(tx, |c| links::table
+        .filter(links::campaign_id.eq(campaign))
+        .filter(links::opened_at.is_not_null())
+        .filter(links::automated.eq(false))
+        .select(count(links::user_id).aggregate_distinct())
+        .first(c))?;
+    let automated: i64 = db!(tx, |c| links::table
+        .filter(links::campaign_id.eq(campaign))
+        .filter(links::automated.eq(true))
+        .select(count(links::user_id).aggregate_distinct())
+        .first(c))?;
+    let password_set: i64 = db!(tx, |c| links::table
+        .filter(links::campaign_id.eq(campaign))
+        .filter(links::committed_at.is_not_null())
+        .select(count(links::user_id).aggregate_distinct())
+        .first(c))?;
+    let signed_in: i64 = db!(tx, |c| rows::table
+        .inner_join(user_activity::table.on(user_activity::user_id.eq(rows::user_id)))
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(user_activity::last_sign_in.nullable().ge(rows::handed_at))
+        .count()
+        .get_result(c))?;
+    Ok(Arrived {
+        opened,
+        automated,
+        password_set,
+        signed_in,
+    })
+}
+
+/// Somebody who is to be reminded: the person, the link that was mailed.
+pub type Reminder = (UserId, Option<String>);
+
+/// Those who were mailed before `before`, have not come since, and were not reminded.
+///
+/// # Errors
+/// The database fails.
+pub fn to_remind(
+    tx: &mut Tx<'_>,
+    campaign: &str,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<Reminder>, StoreError> {
+    db!(tx, |c| rows::table
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::state.eq(SENT))
+        .filter(rows::reminded_at.is_null())
+        .filter(rows::settled_at.le(before))
+        .order(rows::user_id)
+        .limit(limit)
+        .select((rows::user_id, rows::link_id))
+        .load(c))
+}
+
+/// When the first of those who were not reminded was mailed.
+///
+/// # Errors
+/// The database fails.
+pub fn first_unreminded(tx: &mut Tx<'_>, campaign: &str) -> Result<Option<Timestamp>, StoreError> {
+    let found: Option<Option<Timestamp>> = db!(tx, |c| rows::table
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::state.eq(SENT))
+        .filter(rows::reminded_at.is_null())
+        .order(rows::settled_at)
+        .select(rows::settled_at)
+        .first(c)
+        .optional())?;
+    Ok(found.flatten())
+}
+
+/// Notes that somebody was reminded, or needs to be no more.
+///
+/// # Errors
+/// The database fails.
+pub fn reminded(
+    tx: &mut Tx<'_>,
+    (campaign, user): (&str, &UserId),
+    mail: Option<&OutboxId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::user_id.eq(user))
+    )
+    .set((
+        rows::reminded_at.eq(now),
+        rows::reminder_id.eq(mail.map(OutboxId::as_str)),
+    ))
+    .execute(c))?;
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! Mailings over real SMTP: nobody twice, nobody lost, steered while they run, and counted to the end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use vestibule::demo::mailbox::Received;
+
+use super::{operator, people, with_prefix};
+use crate::support::app::TestApp;
+use crate::support::database::on_both;
+
+fn sums(shown: &Value) -> i64 {
+    ["queued", "sent", "bounced", "inDoubt", "skipped", "failed"]
+        .iter()
+        .map(|name| shown["funnel"][name].as_i64().expect("a number"))
+        .sum()
+}
+
+/// The plain text of a mail.
+fn words(mail: &Received) -> String {
+    mail.text.clone().expect("a part of plain text")
+}
+
+async fn start(app: &TestApp, body: Value) -> String {
+    let answer = operator(app).post("/campaigns", body).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    answer.body["id"].as_str().expect("an id").to_owned()
+}
+
+async fn until(app: &TestApp, id: &str, state: &str) -> Value {
+    operator(app)
+        .wait_for(&format!("/campaigns/{id}"), |shown| shown["state"] == state)
+        .await
+}
+
+on_both!(everybody_of_an_audience_is_mailed_once_and_counted);
+async fn everybody_of_an_audience_is_mailed_once_and_counted(app: TestApp) {
+    let admin = operator(&app);
+    let mailbox = app.mailbox().await;
+    people(&app, "ca", 130).await;
+    // Read again when their turn comes: one is switched off, one has no address, one has come already.
+    let off = app.user("ca-off").without_password().disabled().await;
+    let silent = app.user("ca-silent").without_password().await;
+    app.change_user(&silent, |user| user.email = None).await;
+    let here = app.user("ca-here").without_password().await;
+    app.tx(move |tx| {
+        let now = tx.now()?;
+        vestibule::user::rows::note_sign_in(tx, &here.id, now)
+    })
+    .await;
+    let body = |dry: bool| {
+        json!({ "name": "Welcome", "kind": "pre-registration", "audience": with_prefix("ca"),
+        "message": "Hello =1+1", "dryRun": dry })
+    };
+    let preview = admin.post("/campaigns", body(true)).await;
+    assert_eq!(preview.status, 200, "{}", preview.body);
+    assert_eq!(preview.body["total"], 133);
+    let samples = preview.body["samples"].as_array().expect("samples");
+    assert_eq!(samples.len(), 3);
+    assert!(samples[0]["text"].as_str().unwrap().contains("Hello =1+1"));
+    assert!(!samples[0]["subject"].as_str().unwrap().contains("TEST"));
+    assert_eq!(app.count("SELECT count(*) AS value FROM links"), 0);
+
+    let id = start(&app, body(false)).await;
+    let shown = until(&app, &id, "done").await;
+    assert_eq!(shown["funnel"]["total"], 133, "{shown}");
+    assert_eq!(
+        (&shown["funnel"]["sent"], &shown["funnel"]["skipped"]),
+        (&json!(130), &json!(3))
+    );
+    assert_eq!(sums(&shown), 133);
+    for number in 0..130 {
+        let to = format!("ca{number:04}@people.example");
+        assert_eq!(mailbox.to(&to).len(), 1, "{to}");
+    }
+    assert!(mailbox.to(&off.email).is_empty());
+    let skipped = admin
+        .get(&format!("/campaigns/{id}/recipients?state=skipped&max=-1"))
+        .await
+        .body;
+    let why: BTreeSet<&str> = skipped
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(why, ["disabled", "no-address", "signed-in"].into());
+
+    let request = admin
+        .send(
+            Method::GET,
+            &format!("/campaigns/{id}/recipients?format=csv"),
+        )
+        .await;
+    let file = request.send().await.unwrap().text().await.unwrap();
+    assert_eq!(file.lines().count(), 134, "a header and everybody");
+    assert!(file.starts_with("username,email,state"));
+    let some = admin
+        .get(&format!("/campaigns/{id}/recipients?first=10&max=5"))
+        .await;
+    assert_eq!(some.body.as_array().unwrap().len(), 5);
+}
+
+on_both!(a_mailing_rests_goes_on_and_stops_when_it_is_told);
+async fn a_mailing_rests_goes_on_and_stops_when_it_is_told(app: TestApp) {
+    let admin = operator(&app);
+    app.mailbox().await;
+    people(&app, "ps", 60).await;
+    let body = json!({ "name": "Slow", "kind": "password-reset", "audience": with_prefix("ps"), "ratePerSecond": 5 });
+    let id = start(&app, body).await;
+    let path = format!("/campaigns/{id}");
+    admin
+        .wait_for(&path, |shown| shown["funnel"]["sent"].as_i64() > Some(0))
+        .await;
+    let post = async |tail: &str| {
+        admin
+            .call(Method::POST, &format!("{path}/{tail}"), None)
+            .await
+            .status
+    };
+    assert_eq!(post("pause").await, 204);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let one = admin.get(&path).await.body;
+    assert_eq!(
+        (&one["state"], &one["reason"]),
+        (&json!("paused"), &json!("administrator"))
+    );
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let two = admin.get(&path).await.body;
+    assert_eq!(one["funnel"]["sent"], two["funnel"]["sent"], "it rests");
+    assert_eq!(sums(&two), 60);
+    assert_eq!(post("resume").await, 204);
+    assert_eq!(post("resume").await, 409);
+    let before = two["funnel"]["sent"].as_i64();
+    admin
+        .wait_for(&path, |shown| shown["funnel"]["sent"].as_i64() > before)
+        .await;
+    assert_eq!(post("cancel").await, 204);
+    let at = admin.get(&path).await.body["funnel"]["sent"]
+        .as_i64()
+        .unwrap();
+    let end = admin
+        .wait_for(&path, |shown| shown["funnel"]["queued"] == 0)
+        .await;
+    let sent = end["funnel"]["sent"].as_i64().unwrap();
+    assert!(sent - at <= 8, "{at} and then {sent}");
+    assert_eq!((&end["state"], sums(&end)), (&json!("cancelled"), 60));
+    assert_eq!(post("pause").await, 409);
+    assert_eq!(post("cancel").await, 409);
+}
+
+on_both!(a_test_goes_to_the_caller_alone);
+async fn a_test_goes_to_the_caller_alone(app: TestApp) {
+    let admin = operator(&app);
+    let mailbox = app.mailbox().await;
+    people(&app, "te", 3).await;
+    let later = app.store().clock().now().plus_seconds(3600).millis();
+    let body = json!({ "name": "Later", "kind": "password-reset", "audience": with_prefix("te"), "startAt": later });
+    let id = start(&app, body).await;
+    let path = format!("/campaigns/{id}/test-send");
+    let refused = admin.call(Method::POST, &path, None).await;
+    assert_eq!(
+        refused.status, 400,
+        "the operator has no address: {}",
+        refused.body
+    );
+    let chief = app
+        .user("te-chief")
+        .client_role("realm-management", "realm-admin")
+        .await;
+    let admin = super::Admin {
+        app: &app,
+        realm: "t1",
+        username: chief.username.clone(),
+        password: chief.password.clone(),
+    };
+    let sent = admin.call(Method::POST, &path, None).await;
+    assert_eq!(sent.status, 204, "{}", sent.body);
+    let mail = mailbox.expect(&chief.email).await;
+    assert!(mail.subject.starts_with("[TEST] "), "{}", mail.subject);
+    assert!(mailbox.to("te0000@people.example").is_empty());
+    assert_eq!(
+        admin.get(&format!("/campaigns/{id}")).await.body["state"],
+        "scheduled"
+    );
+    app.advance(Duration::from_secs(3601));
+    let shown = until(&app, &id, "done").await;
+    assert_eq!(shown["funnel"]["sent"], 4, "{shown}");
+}
+
+on_both!(what_is_in_doubt_is_sent_again_as_the_same_mail_with_the_same_link);
+async fn what_is_in_doubt_is_sent_again_as_the_same_mail_with_the_same_link(app: TestApp) {
+    let admin = operator(&app);
+    let mailbox = app.mailbox().await;
+    people(&app, "do", 5).await;
+    let body =
+        json!({ "name": "Doubt", "kind": "pre-registration", "audience": with_prefix("do") });
+    let id = start(&app, body).await;
+    until(&app, &id, "done").await;
+    let first = mailbox.expect("do0002@people.example").await;
+    assert!(words(&first).contains("/login-actions/link/"));
+    let path = format!("/campaigns/{id}/resend-in-doubt");
+    let none = admin.call(Method::POST, &path, None).await;
+    assert_eq!(none.body["count"], 0);
+
+    let body = json!({ "name": "Doubt", "kind": "pre-registration", "audience": with_prefix("do"),
+        "startAt": app.store().clock().now().plus_seconds(600).millis() });
+    let id = start(&app, body).await;
+    // The mail server is away, so what is handed over stays; one of the mails was on its way when its node died.
+    app.change_realm(|realm| {
+        realm.settings.smtp_server.insert("port".into(), "1".into());
+    })
+    .await;
+    app.advance(Duration::from_secs(601));
+    admin
+        .wait_for(&format!("/campaigns/{id}"), |shown| {
+            shown["funnel"]["total"] == 5 && shown["state"] == "paused"
+        })
+        .await;
+    app.database().execute(&format!(
+        "UPDATE outbox SET state = 'in_doubt', lease_token = NULL WHERE batch = '{id}' AND state = 'queued' \
+         AND recipient = 'do0002@people.example'"
+    ));
+    app.mailbox().await;
+    app.advance(Duration::from_secs(61));
+    let shown = until(&app, &id, "done").await;
+    assert_eq!(
+        (&shown["funnel"]["sent"], &shown["funnel"]["inDoubt"]),
+        (&json!(4), &json!(1)),
+        "{shown}"
+    );
+    assert_eq!(
+        mailbox.to("do0002@people.example").len(),
+        1,
+        "never by itself"
+    );
+    let mail_id = app.sql(&format!(
+        "SELECT id AS value FROM outbox WHERE batch = '{id}' AND state = 'in_doubt'"
+    ));
+    let path = format!("/campaigns/{id}/resend-in-doubt");
+    let one = admin.call(Method::POST, &path, None).await;
+    assert_eq!(one.body["count"], 1, "{}", one.body);
+    let shown = admin
+        .wait_for(&format!("/campaigns/{id}"), |shown| {
+            shown["funnel"]["sent"] == 5
+        })
+        .await;
+    assert_eq!(sums(&shown), 5);
+    let again = mailbox.to("do0002@people.example");
+    assert_eq!(again.len(), 2);
+    assert!(
+        String::from_utf8_lossy(&again[0].raw).contains(&mail_id[0]),
+        "the Message-ID is that of the mail in doubt"
+    );
+}
+
+on_both!(bounces_that_come_later_are_matched_and_stop_a_mailing);
+async fn bounces_that_come_later_are_matched_and_stop_a_mailing(app: TestApp) {
+    let admin = operator(&app);
+    app.mailbox().await;
+    people(&app, "bo", 40).await;
+    let body = json!({ "name": "Old list", "kind": "pre-registration", "audience": with_prefix("bo"),
+        "ratePerSecond": 10, "stopAtBounceRate": 0.1 });
+    let id = start(&app, body).await;
+    let path = format!("/campaigns/{id}");
+    admin
+        .wait_for(&path, |shown| shown["funnel"]["sent"].as_i64() >= Some(20))
+        .await;
+    let report = |mail: &str| {
+        format!(
+            "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\
+             Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; relay.example\r\n\r\n\
+             Action: failed\r\nStatus: 5.1.1\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n\
+             Message-ID: <{mail}@127.0.0.1>\r\n\r\n--b--\r\n"
+        )
+    };
+    let post = async |mail: &str| {
+        let request = admin.send(Method::POST, "/mail/bounces").await;
+        let request = request
+            .header("Content-Type", "message/rfc822")
+            .body(report(mail));
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer.json::<Value>().await.unwrap()["count"].clone()
+    };
+    let sent = app.sql(&format!(
+        "SELECT id AS value FROM outbox WHERE batch = '{id}' AND state = 'sent' LIMIT 5"
+    ));
+    for mail in &sent {
+        assert_eq!(post(mail).await, 1);
+        assert_eq!(post(mail).await, 0, "known already");
+    }
+    assert_eq!(post("0199-not-ours").await, 0);
+    let shown = until(&app, &id, "paused").await;
+    assert_eq!(shown["reason"], "bounce-rate", "{shown}");
+    assert_eq!(shown["funnel"]["bounced"], 5);
+    let found = admin
+        .get("/users/count?username=bo&mailState=bounced")
+        .await;
+    assert_eq!(found.body, 5);
+    let wrong = admin.send(Method::POST, "/mail/bounces").await;
+    let wrong = wrong.body("hello").send().await.unwrap();
+    assert_eq!(wrong.status(), 400);
+    // Somebody looks at it and lets it go on all the same.
+    assert_eq!(
+        admin
+            .call(Method::POST, &format!("{path}/resume"), None)
+            .await
+            .status,
+        204
+    );
+    let shown = until(&app, &id, "done").await;
+    assert_eq!((&shown["funnel"]["sent"], sums(&shown)), (&json!(35), 40));
+}
+
+on_both!(who_has_not_come_is_reminded_with_the_same_link);
+async fn who_has_not_come_is_reminded_with_the_same_link(app: TestApp) {
+    let mailbox = app.mailbox().await;
+    let ids = people(&app, "re", 2).await;
+    let body = json!({ "name": "Come", "kind": "pre-registration", "audience": with_prefix("re"),
+        "remindAfterDays": 3 });
+    let id = start(&app, body).await;
+    until(&app, &id, "reminding").await;
+    let link = |text: &str| {
+        text.split_whitespace()
+            .find(|word| word.contains("/login-actions/link/"))
+            .expect("a link")
+            .to_owned()
+    };
+    let first = link(&words(&mailbox.expect("re0001@people.example").await));
+    let came = ids[0].clone();
+    app.advance(Duration::from_secs(60));
+    app.tx(move |tx| {
+        let now = tx.now()?;
+        vestibule::user::rows::note_sign_in(tx, &came, now)
+    })
+    .await;
+    app.advance(Duration::from_secs(3 * 24 * 3600));
+    let shown = until(&app, &id, "done").await;
+    assert_eq!(shown["funnel"]["signedIn"], 1, "{shown}");
+    assert_eq!(mailbox.to("re0000@people.example").len(), 1, "has come");
+    let mails = mailbox.to("re0001@people.example");
+    assert_eq!(mails.len(), 2);
+    assert_eq!(
+        link(&words(&mails[0])),
+        first,
+        "the same link while it lives"
+    );
+}
+
+on_both!(a_request_that_cannot_be_is_refused_with_what_to_do);
+async fn a_request_that_cannot_be_is_refused_with_what_to_do(app: TestApp) {
+    let admin = operator(&app);
+    let fine = json!({ "name": "x", "kind": "password-reset", "audience": {} });
+    let no_mail = admin.post("/campaigns", fine.clone()).await;
+    assert_eq!(no_mail.status, 500, "{}", no_mail.body);
+    app.mailbox().await;
+    for (field, value, word) in [
+        ("kind", json!("newsletter"), "password-reset"),
+        ("audience", json!({ "nobody": 1 }), "Unrecognized field"),
+        ("ratePerSecond", json!(0), "at least 1"),
+        ("lifespan", json!(0), "at least 1"),
+        ("locale", json!("tlh"), "language"),
+        (
+            "quietHours",
+            json!({ "from": "22:00", "to": "07:00", "timeZone": "Mars" }),
+            "time zone",
+        ),
+        ("stopAtBounceRate", json!(5), "0.05"),
+        ("startAt", json!("soon"), "2027"),
+        ("clientId", json!("nope"), "Client doesn't exist"),
+        ("surprise", json!(1), "Unrecognized field"),
+    ] {
+        let mut body = fine.clone();
+        body[field] = value;
+        let refused = admin.post("/campaigns", body).await;
+        assert_eq!(refused.status, 400, "{field}: {}", refused.body);
+        assert!(
+            refused.body.to_string().contains(word),
+            "{field}: {}",
+            refused.body
+        );
+    }
+    assert_eq!(app.count("SELECT count(*) AS value FROM campaigns"), 0);
+    let missing = admin.get("/campaigns/nope").await;
+    assert_eq!(missing.status, 404);
+}
