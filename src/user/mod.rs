@@ -1,5 +1,6 @@
 //! A person (or a client's service account): the facts tokens and pages are made of.
 
+pub mod bulk;
 pub mod credential;
 pub mod name;
 pub mod rows;
