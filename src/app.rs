@@ -17,6 +17,7 @@ use serde_json::{Map, json};
 
 use crate::config::{Proxies, limits};
 use crate::kernel::Entropy;
+use crate::import;
 use crate::kernel::seal::Keyring;
 use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};
@@ -106,6 +107,15 @@ pub fn engine(parts: Parts) -> Result<Engine, StartError> {
         public_url: parts.public_url,
         proxies: parts.proxies,
     })
+}
+
+/// What imports of people work with.
+pub fn importer(engine: &Engine) -> import::run::Importer {
+    import::run::Importer {
+        store: engine.store.clone(),
+        hasher: engine.hasher.clone(),
+        entropy: engine.entropy,
+    }
 }
 
 /// The first administrator, as the operator wants him.
@@ -205,6 +215,7 @@ pub struct Running {
     management: Option<ServerHandle>,
     draining: Arc<AtomicBool>,
     mail: mail::Running,
+    imports: import::worker::Running,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     servers: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
 }
@@ -237,12 +248,14 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         None => None,
     };
     let mail = engine.mailer.spawn();
+    let imports = import::worker::Running::start(importer(&engine), Arc::clone(&engine.keyring));
     Ok(Running {
         engine,
         public: public_handle,
         management,
         draining,
         mail,
+        imports,
         tasks,
         servers,
     })
@@ -254,6 +267,7 @@ impl Running {
         self.draining.store(true, Ordering::SeqCst);
         tokio::time::sleep(linger).await;
         self.public.stop(true).await;
+        self.imports.stop().await;
         self.mail.stop().await;
         if let Some(management) = self.management {
             management.stop(false).await;

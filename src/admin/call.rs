@@ -37,15 +37,26 @@ pub type Prepare =
     for<'a, 'tx> fn(&mut Context<'a, 'tx>, &Ask) -> Result<Option<Password>, AdminError>;
 
 /// An answer.
-#[derive(Debug)]
 pub enum Reply {
     /// 200 with a body.
     Json(Value),
     /// 201 with the path of what was made, below `/admin/realms`.
     Created(String),
+    /// 202 with a body, and the path of the work that was begun, below `/admin/realms`.
+    Accepted(String, Value),
+    /// 200 with a body that is made portion by portion.
+    Stream(&'static str, Portion),
     /// 204.
     NoContent,
 }
+
+/// Makes the portion of a long body that comes after a place, which is `None` at the start, and says the next place,
+/// or `None` at the end. Each portion is a call of its own: a caller who may no longer look gets no more of it.
+pub type Portion = for<'a, 'tx, 'p> fn(
+    &mut Context<'a, 'tx>,
+    &Ask,
+    Option<&'p str>,
+) -> Result<(String, Option<String>), AdminError>;
 
 /// What a handler works with.
 pub struct Context<'a, 'tx> {
@@ -65,6 +76,11 @@ impl<'a> Context<'a, '_> {
     /// Whether the caller has this management role of the path's realm.
     pub fn has(&self, role: &str) -> bool {
         self.caller.powers.has(&self.config.realm.name, role)
+    }
+
+    /// The other end of the call.
+    pub fn peer(&self) -> &Peer {
+        self.peer
     }
 
     /// Refuses callers that have none of these management roles.
@@ -181,6 +197,7 @@ impl<'a> Context<'a, '_> {
 }
 
 /// A request, read.
+#[derive(Clone)]
 pub struct Call {
     engine: Arc<Engine>,
     token: Option<String>,
@@ -213,13 +230,96 @@ impl FromRequest for Call {
 }
 
 impl Call {
+    /// A call whose body its handler reads by itself.
+    pub fn bare(request: &HttpRequest, engine: &Arc<Engine>) -> Self {
+        Self {
+            token: bearer(request),
+            peer: Peer::of(request, engine),
+            ask: Ask::of(request, None),
+            engine: Arc::clone(engine),
+        }
+    }
+
+    /// Does work in a write transaction, after the caller has been judged in it.
+    ///
+    /// # Errors
+    /// The caller's token does not stand, and whatever the work answers.
+    pub async fn within<R: Send + 'static>(
+        &self,
+        work: impl for<'a, 'tx> FnOnce(&mut Context<'a, 'tx>, &Ask) -> Result<R, AdminError>
+        + Send
+        + 'static,
+    ) -> Result<R, AdminError> {
+        let Self {
+            engine,
+            token,
+            peer,
+            ask,
+        } = self.clone();
+        let store = engine.store.clone();
+        store
+            .run(move |store| {
+                store.tx(|tx| {
+                    let mut context = enter(tx, &engine, (token.as_deref(), &peer), &ask)?;
+                    work(&mut context, &ask)
+                })
+            })
+            .await
+    }
+
     /// Runs a handler to its answer.
     async fn run(self, handler: Handler) -> HttpResponse {
         let engine = Arc::clone(&self.engine);
+        let again = self.clone();
         match self.transact(handler).await {
+            Ok(Reply::Stream(kind, portion)) => again.stream(kind, portion),
             Ok(reply) => answer(&engine, reply),
             Err(error) => error.response(),
         }
+    }
+
+    /// Sends a long body as it is made. What goes wrong in the middle ends the connection, so that nobody takes a
+    /// part for the whole.
+    fn stream(self, kind: &'static str, portion: Portion) -> HttpResponse {
+        let first: Option<Option<String>> = Some(None);
+        let portions =
+            futures_util::stream::try_unfold((self, first), move |(call, place)| async move {
+                let Some(place) = place else {
+                    return Ok::<_, std::io::Error>(None);
+                };
+                match call.portion(portion, place).await {
+                    Ok((text, next)) => {
+                        let next = next.map(Some);
+                        Ok(Some((web::Bytes::from(text), (call, next))))
+                    }
+                    Err(error) => Err(std::io::Error::other(format!(
+                        "a list ends early: {}",
+                        error.response().status()
+                    ))),
+                }
+            });
+        HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .content_type(kind)
+            .streaming(portions)
+    }
+
+    async fn portion(
+        &self,
+        portion: Portion,
+        place: Option<String>,
+    ) -> Result<(String, Option<String>), AdminError> {
+        let call = self.clone();
+        let store = self.engine.store.clone();
+        store
+            .run(move |store| {
+                store.read(|tx| {
+                    let token = call.token.as_deref();
+                    let mut context = enter(tx, &call.engine, (token, &call.peer), &call.ask)?;
+                    portion(&mut context, &call.ask, place.as_deref())
+                })
+            })
+            .await
     }
 
     /// Runs the checks, hashes the password that they found, and runs the handler.
@@ -322,7 +422,17 @@ fn answer(engine: &Engine, reply: Reply) -> HttpResponse {
                 format!("{}/admin/realms{path}", engine.public_url),
             ))
             .finish(),
-        Reply::NoContent => HttpResponse::NoContent().insert_header(no_store).finish(),
+        Reply::Accepted(path, body) => HttpResponse::Accepted()
+            .insert_header(no_store)
+            .insert_header((
+                header::LOCATION,
+                format!("{}/admin/realms{path}", engine.public_url),
+            ))
+            .json(body),
+        // `Call::run` has sent it already.
+        Reply::Stream(_, _) | Reply::NoContent => {
+            HttpResponse::NoContent().insert_header(no_store).finish()
+        }
     }
 }
 

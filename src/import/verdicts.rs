@@ -121,7 +121,7 @@ struct StoredRow {
     reason: Option<String>,
 }
 
-/// The verdicts of a job after row `after`, of one state or of all.
+/// `limit` verdicts of a job after row `after` and `skip` more, of one state or of all.
 ///
 /// # Errors
 /// The database fails.
@@ -130,7 +130,7 @@ pub fn list(
     job: &ImportId,
     state: Option<State>,
     after: i64,
-    limit: i64,
+    (skip, limit): (i64, i64),
 ) -> Result<Vec<Verdict>, StoreError> {
     let rows: Vec<StoredRow> = db!(tx, |c| {
         let mut query = import_rows::table
@@ -142,6 +142,7 @@ pub fn list(
         }
         query
             .order(import_rows::row_number)
+            .offset(skip)
             .limit(limit)
             .select(StoredRow::as_select())
             .load(c)
