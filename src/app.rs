@@ -16,8 +16,8 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::{Map, json};
 
 use crate::config::{Proxies, limits};
-use crate::kernel::Entropy;
 use crate::import;
+use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
 use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};

@@ -36,7 +36,9 @@ struct Order {
 
 /// `POST /user-imports`.
 pub async fn post(request: HttpRequest, payload: web::Payload) -> HttpResponse {
-    let Some(engine) = request.app_data::<web::Data<Engine>>().map(|engine| Arc::clone(engine))
+    let Some(engine) = request
+        .app_data::<web::Data<Engine>>()
+        .map(|engine| Arc::clone(engine))
     else {
         return AdminError::Store.response();
     };
@@ -90,7 +92,9 @@ impl Headers {
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
                 Ok(Some(Format::Ndjson))
             }
-            "application/json" | "application/gzip" | "application/x-gzip"
+            "application/json"
+            | "application/gzip"
+            | "application/x-gzip"
             | "application/octet-stream" => Ok(None),
             _ => Err(AdminError::MediaType),
         }
@@ -189,7 +193,9 @@ fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Or
         .text("format")
         .map(|text| {
             Format::parse(text).ok_or_else(|| {
-                AdminError::Bad(format!("Unknown format {text:.32}: csv, ndjson, keycloak or auth0"))
+                AdminError::Bad(format!(
+                    "Unknown format {text:.32}: csv, ndjson, keycloak or auth0"
+                ))
             })
         })
         .transpose()?;
@@ -407,7 +413,11 @@ fn portion(
     let limit = if left < 0 { PORTION } else { left.min(PORTION) };
     let verdicts = verdicts::list(context.tx, &job.id, state_of(ask)?, after, (skip, limit))?;
     let count = i64::try_from(verdicts.len()).unwrap_or(0);
-    let left = if left < 0 { left } else { left.saturating_sub(count) };
+    let left = if left < 0 {
+        left
+    } else {
+        left.saturating_sub(count)
+    };
     let next = verdicts
         .last()
         .filter(|_| count == limit && left != 0)

@@ -163,7 +163,11 @@ mod tests {
     #[test]
     fn a_path_is_read_and_written_back() {
         for (path, names, written) in [
-            ("/crew/night watch", &["crew", "night watch"][..], "/crew/night watch"),
+            (
+                "/crew/night watch",
+                &["crew", "night watch"][..],
+                "/crew/night watch",
+            ),
             ("crew", &["crew"], "/crew"),
             ("/a~/b/c", &["a/b", "c"], "/a~/b/c"),
             ("/~x", &["~x"], "/~x"),

@@ -82,7 +82,7 @@ pub fn insert(
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = user_groups)]
+#[diesel(table_name = user_groups, treat_none_as_default_value = false)]
 struct MemberRow<'a> {
     user_id: &'a UserId,
     group_id: &'a GroupId,

@@ -49,7 +49,10 @@ pub fn read(value: Value) -> Result<Draft, Problem> {
             "created_at" => draft.created_millis = time(&value),
             "phone_number" => draft.attribute("phoneNumber", vec![text(&name, value)?]),
             "phone_verified" => {
-                draft.attribute("phoneNumberVerified", vec![flag(&name, &value)?.to_string()]);
+                draft.attribute(
+                    "phoneNumberVerified",
+                    vec![flag(&name, &value)?.to_string()],
+                );
             }
             "user_metadata" | "app_metadata" => metadata(&mut draft, &name, value)?,
             "password_hash" => hash(&mut draft, &name, text(&name, value)?)?,
@@ -160,7 +163,9 @@ fn custom(value: &Value) -> Result<String, Problem> {
         }
         other => Err(Problem::of(
             field,
-            format!("the algorithm {other:.32} is not known here: let the person set a password by a link"),
+            format!(
+                "the algorithm {other:.32} is not known here: let the person set a password by a link"
+            ),
         )),
     }
 }

@@ -56,8 +56,14 @@ pub(super) struct Person {
 pub(super) enum NewPassword {
     None,
     /// Hashed once it is known that the row will be taken.
-    Plain { password: Password, temporary: bool },
-    Stored { hash: String, temporary: bool },
+    Plain {
+        password: Password,
+        temporary: bool,
+    },
+    Stored {
+        hash: String,
+        temporary: bool,
+    },
 }
 
 impl Person {
@@ -163,10 +169,7 @@ impl Rules {
         let mut person = Person {
             id: filled(id).map(|id| parse_id(&id)).transpose()?,
             username_key: name_key(&username),
-            email_key: email
-                .as_deref()
-                .filter(|_| unique_email)
-                .map(name_key),
+            email_key: email.as_deref().filter(|_| unique_email).map(name_key),
             username,
             email_verified,
             first_name: person_name("firstName", first_name)?,
@@ -248,11 +251,7 @@ impl Rules {
         Ok(actions)
     }
 
-    fn password(
-        &self,
-        person: &Person,
-        secret: Secret,
-    ) -> Result<NewPassword, Problem> {
+    fn password(&self, person: &Person, secret: Secret) -> Result<NewPassword, Problem> {
         let password = match secret {
             Secret::None => NewPassword::None,
             Secret::Hash { text, temporary } => {
@@ -289,7 +288,9 @@ impl Rules {
                     self.policy
                         .check(&typed, &context, Origin::Administrator, false)
                 {
-                    let rule = broken.first().map_or_else(String::new, |rule| rule.english());
+                    let rule = broken
+                        .first()
+                        .map_or_else(String::new, |rule| rule.english());
                     return Err(Problem::of("password", rule));
                 }
                 NewPassword::Plain {
@@ -312,7 +313,9 @@ impl Rules {
 
 fn parse_id(id: &str) -> Result<UserId, Problem> {
     let id = id.trim();
-    let odd = |c: char| !c.is_ascii_graphic() || matches!(c, '/' | '\\' | '?' | '#' | '%' | ';' | '"' | '<' | '>');
+    let odd = |c: char| {
+        !c.is_ascii_graphic() || matches!(c, '/' | '\\' | '?' | '#' | '%' | ';' | '"' | '<' | '>')
+    };
     if id.len() > LONGEST_ID || id.chars().any(odd) || matches!(id, "." | ".." | "count") {
         return Err(Problem::of(
             "id",
@@ -332,7 +335,10 @@ fn person_name(field: &'static str, name: Option<String>) -> Result<Option<Strin
     }
     let odd = |c: char| c.is_control() || matches!(c, '<' | '>' | '&' | '"' | '{' | '}' | '$');
     if name.chars().any(odd) {
-        return Err(Problem::of(field, "contains characters that cannot be used"));
+        return Err(Problem::of(
+            field,
+            "contains characters that cannot be used",
+        ));
     }
     Ok((!name.is_empty()).then(|| name.to_owned()))
 }
@@ -340,8 +346,8 @@ fn person_name(field: &'static str, name: Option<String>) -> Result<Option<Strin
 fn paths(groups: &[String]) -> Result<Vec<String>, Problem> {
     let mut paths = Vec::new();
     for path in groups {
-        let names = group::names_of(path)
-            .map_err(|error| Problem::of("groups", error.to_string()))?;
+        let names =
+            group::names_of(path).map_err(|error| Problem::of("groups", error.to_string()))?;
         let path = group::path_of(names.iter().map(String::as_str));
         if !paths.contains(&path) {
             paths.push(path);

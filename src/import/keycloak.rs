@@ -176,7 +176,10 @@ fn hash(credential: &Map<String, Value>) -> Result<String, Problem> {
     let (secret, data) = if let Some(old) = of("hashedSaltedValue") {
         let old = Map::from_iter([
             ("value".to_owned(), Value::from(old)),
-            ("salt".to_owned(), Value::from(of("salt").unwrap_or_default())),
+            (
+                "salt".to_owned(),
+                Value::from(of("salt").unwrap_or_default()),
+            ),
         ]);
         (old, credential.clone())
     } else {
@@ -226,13 +229,18 @@ fn hash(credential: &Map<String, Value>) -> Result<String, Problem> {
             .to_owned()),
         other => Err(Problem::of(
             "credentials",
-            format!("the algorithm {other:.32} is not known here: let the person set a password by a link"),
+            format!(
+                "the algorithm {other:.32} is not known here: let the person set a password by a link"
+            ),
         )),
     }
 }
 
 fn broken(name: &str) -> Problem {
-    Problem::of("credentials", format!("the password's {name} cannot be read"))
+    Problem::of(
+        "credentials",
+        format!("the password's {name} cannot be read"),
+    )
 }
 
 fn wrong(field: &str) -> Problem {
@@ -291,7 +299,10 @@ mod tests {
     fn secret_of(credential: Value) -> Result<String, Problem> {
         match read(json!({ "username": "u", "credentials": [credential] }))?.secret {
             Secret::Hash { text, .. } => Ok(text),
-            Secret::Plain { password, temporary } => Ok(format!("{} {temporary}", *password)),
+            Secret::Plain {
+                password,
+                temporary,
+            } => Ok(format!("{} {temporary}", *password)),
             Secret::None => Ok(String::new()),
         }
     }

@@ -58,11 +58,7 @@ impl Directory {
     ///
     /// # Errors
     /// The database fails.
-    pub(super) fn load(
-        tx: &mut Tx<'_>,
-        rules: &Rules,
-        items: &[Item],
-    ) -> Result<Self, StoreError> {
+    pub(super) fn load(tx: &mut Tx<'_>, rules: &Rules, items: &[Item]) -> Result<Self, StoreError> {
         let realm = &rules.realm;
         let people = || items.iter().filter_map(|item| item.person.as_ref().ok());
         let graph = role::rows::graph(tx, &realm.id)?;
@@ -187,7 +183,9 @@ fn named(person: &Person, directory: &Directory, options: &Options) -> Result<()
         if directory.group(path).is_none() && !options.create_missing {
             return reject(
                 "groups",
-                format!("there is no group {path:.255}: make it first, or import with createMissing"),
+                format!(
+                    "there is no group {path:.255}: make it first, or import with createMissing"
+                ),
             );
         }
     }
@@ -213,7 +211,9 @@ fn named(person: &Person, directory: &Directory, options: &Options) -> Result<()
             None => {
                 return reject(
                     "roles",
-                    format!("there is no role {role}: make it first, or import with createMissing (realm roles alone)"),
+                    format!(
+                        "there is no role {role}: make it first, or import with createMissing (realm roles alone)"
+                    ),
                 );
             }
         }
@@ -246,8 +246,7 @@ impl Known {
             .collect();
         let keys: Vec<&str> = keys.into_iter().collect();
         let owners = bulk::owners(tx, &rules.realm.id, &keys)?;
-        let mut ids: BTreeSet<&UserId> =
-            people().filter_map(|person| person.id.as_ref()).collect();
+        let mut ids: BTreeSet<&UserId> = people().filter_map(|person| person.id.as_ref()).collect();
         if options.if_exists == IfExists::Update {
             ids.extend(owners.values());
         }
@@ -317,10 +316,16 @@ impl Known {
             .get(owner)
             .is_some_and(|user| user.service_client.is_some());
         if service {
-            return reject("username", "is that of a service account, which changes with its client");
+            return reject(
+                "username",
+                "is that of a service account, which changes with its client",
+            );
         }
         if person.id.as_ref().is_some_and(|id| id != owner) {
-            return reject("id", "is not that of the person with this name, and ids never change");
+            return reject(
+                "id",
+                "is not that of the person with this name, and ids never change",
+            );
         }
         if self.above.contains(owner) {
             return reject(

@@ -432,7 +432,9 @@ impl Work {
             let (seen, options) = (Arc::clone(&self.seen), self.job.options.clone());
             self.importer
                 .store
-                .run(move |store| store.read(|tx| worth_hashing(tx, &rules, &options, &seen, &chunk)))
+                .run(move |store| {
+                    store.read(|tx| worth_hashing(tx, &rules, &options, &seen, &chunk))
+                })
                 .await?
         };
         let mut hashes = HashMap::new();
@@ -477,7 +479,12 @@ fn worth_hashing(
     chunk: &Chunk,
 ) -> Result<Vec<(i64, Password)>, StoreError> {
     let directory = Directory::load(tx, rules, &chunk.items)?;
-    let fates = plan::decide(tx, (rules, options), (&directory, &seen.lock()), &chunk.items)?;
+    let fates = plan::decide(
+        tx,
+        (rules, options),
+        (&directory, &seen.lock()),
+        &chunk.items,
+    )?;
     let taken: std::collections::HashSet<i64> = chunk
         .items
         .iter()
@@ -603,12 +610,13 @@ fn produce_from(
             };
             number = number.saturating_add(1);
             bytes = bytes.saturating_add(row.bytes);
-            let person = row.draft.map_err(Refusal::Reject).and_then(|draft| {
-                match draft.passed_over {
-                    Some(reason) => Err(Refusal::Skip(Problem::row(reason), None)),
-                    None => rules.judge(draft).map(Box::new).map_err(Refusal::Reject),
-                }
-            });
+            let person =
+                row.draft
+                    .map_err(Refusal::Reject)
+                    .and_then(|draft| match draft.passed_over {
+                        Some(reason) => Err(Refusal::Skip(Problem::row(reason), None)),
+                        None => rules.judge(draft).map(Box::new).map_err(Refusal::Reject),
+                    });
             let is_plain = person
                 .as_ref()
                 .is_ok_and(|person| matches!(person.password, NewPassword::Plain { .. }));

@@ -229,8 +229,7 @@ impl Read for Pieces {
                 for (to, from) in into.iter_mut().zip(left) {
                     *to = *from;
                 }
-                self.piece
-                    .set_position(at.saturating_add(read) as u64);
+                self.piece.set_position(at.saturating_add(read) as u64);
                 return Ok(read);
             }
             let (keyring, job, piece) = (&self.keyring, &self.job, self.next);

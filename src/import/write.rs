@@ -64,7 +64,9 @@ impl Pen<'_> {
         let mut verdicts = Vec::with_capacity(items.len());
         for (item, fate) in items.iter().zip(fates) {
             let (state, user, problem) = match (fate, &item.person) {
-                (Ok(fate), Ok(person)) => self.one(tx, directory, (item.number, person), fate, &mut batch)?,
+                (Ok(fate), Ok(person)) => {
+                    self.one(tx, directory, (item.number, person), fate, &mut batch)?
+                }
                 (Err(Refusal::Skip(problem, user)), _) => (State::Skipped, user, Some(problem)),
                 (Err(Refusal::Reject(problem)), _) => (State::Rejected, None, Some(problem)),
                 // A refused row has no other fate.
@@ -155,7 +157,13 @@ impl Pen<'_> {
     fn is_temporary(&self, person: &Person) -> bool {
         matches!(
             person.password,
-            NewPassword::Plain { temporary: true, .. } | NewPassword::Stored { temporary: true, .. }
+            NewPassword::Plain {
+                temporary: true,
+                ..
+            } | NewPassword::Stored {
+                temporary: true,
+                ..
+            }
         )
     }
 
@@ -192,7 +200,11 @@ impl Pen<'_> {
             last_name: person.last_name.clone(),
             enabled: person.enabled.unwrap_or(true),
             auth_epoch: AuthEpoch::new(self.entropy.random_uuid()),
-            not_before: if gated { not_before.max(self.now) } else { not_before },
+            not_before: if gated {
+                not_before.max(self.now)
+            } else {
+                not_before
+            },
             locked_until: None,
             service_client: None,
             attributes: person.attributes.clone(),
@@ -223,7 +235,11 @@ impl Pen<'_> {
         for role in person.roles.iter().filter_map(|role| directory.role(role)) {
             batch.roles.insert((id.clone(), role.clone()));
         }
-        for group in person.groups.iter().filter_map(|path| directory.group(path)) {
+        for group in person
+            .groups
+            .iter()
+            .filter_map(|path| directory.group(path))
+        {
             batch.groups.insert((id.clone(), group.clone()));
         }
         id
@@ -270,7 +286,10 @@ impl Pen<'_> {
     ) -> Result<Result<(), Problem>, StoreError> {
         lock_user(tx, id, Lock::Update)?;
         let Some(before) = user::rows::by_id(tx, id)? else {
-            return Ok(Err(Problem::of("username", "is that of somebody who was just deleted")));
+            return Ok(Err(Problem::of(
+                "username",
+                "is that of somebody who was just deleted",
+            )));
         };
         let realm = &self.rules.realm;
         let after = match self.changed(&before, person) {
@@ -283,7 +302,10 @@ impl Pen<'_> {
                 Conflict::Username => "username",
                 Conflict::Email => "email",
             };
-            return Ok(Err(Problem::of(field, format!("User exists with same {field}"))));
+            return Ok(Err(Problem::of(
+                field,
+                format!("User exists with same {field}"),
+            )));
         }
         if let Some(hash) = self.hash(number, person) {
             let secret = (hash, None, self.is_temporary(person));
@@ -311,7 +333,11 @@ impl Pen<'_> {
         for role in person.roles.iter().filter_map(|role| directory.role(role)) {
             role::rows::assign(tx, id, role)?;
         }
-        for group in person.groups.iter().filter_map(|path| directory.group(path)) {
+        for group in person
+            .groups
+            .iter()
+            .filter_map(|path| directory.group(path))
+        {
             group::rows::join(tx, id, group)?;
         }
         Ok(Ok(()))
@@ -322,7 +348,10 @@ impl Pen<'_> {
         let mut after = before.clone();
         if person.username != before.username {
             if !settings.edit_username_allowed && !settings.registration_email_as_username {
-                return Err(Problem::of("username", "cannot be changed in this realm (editUsernameAllowed)"));
+                return Err(Problem::of(
+                    "username",
+                    "cannot be changed in this realm (editUsernameAllowed)",
+                ));
             }
             after.username.clone_from(&person.username);
         }
@@ -372,7 +401,10 @@ impl Pen<'_> {
                 }
             }
             for name in &person.roles {
-                let Some(place) = directory.place(name).filter(|_| directory.role(name).is_none()) else {
+                let Some(place) = directory
+                    .place(name)
+                    .filter(|_| directory.role(name).is_none())
+                else {
                     continue;
                 };
                 let role = Role {

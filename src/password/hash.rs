@@ -383,7 +383,10 @@ mod tests {
         let password = Password::parse("password").unwrap();
         assert!(
             stored
-                .verify(&password, &mut vec![Block::new(); stored.work().unwrap().blocks])
+                .verify(
+                    &password,
+                    &mut vec![Block::new(); stored.work().unwrap().blocks]
+                )
                 .unwrap()
         );
     }

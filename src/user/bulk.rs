@@ -41,7 +41,7 @@ struct NewUser<'a> {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = login_names)]
+#[diesel(table_name = login_names, treat_none_as_default_value = false)]
 struct NewName<'a> {
     realm_id: &'a RealmId,
     name_key: String,
@@ -78,13 +78,15 @@ pub fn insert(tx: &mut Tx<'_>, people: &[User], unique_email: bool) -> Result<()
                 extra,
                 created_at: user.created_at,
             });
-            names.extend(login_keys(user, unique_email).into_iter().map(|(key, _)| {
-                NewName {
-                    realm_id: &user.realm_id,
-                    name_key: key,
-                    user_id: &user.id,
-                }
-            }));
+            names.extend(
+                login_keys(user, unique_email)
+                    .into_iter()
+                    .map(|(key, _)| NewName {
+                        realm_id: &user.realm_id,
+                        name_key: key,
+                        user_id: &user.id,
+                    }),
+            );
         }
         // In one order for everybody: two who want the same names wait for each other in turn, not in a ring.
         names.sort_by(|one, two| one.name_key.cmp(&two.name_key));
@@ -179,7 +181,7 @@ pub fn insert_actions(
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = user_roles)]
+#[diesel(table_name = user_roles, treat_none_as_default_value = false)]
 struct NewMapping<'a> {
     user_id: &'a UserId,
     role_id: &'a RoleId,

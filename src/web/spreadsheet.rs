@@ -21,7 +21,10 @@ pub fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 fn plain(cell: &str) -> String {
     // Also behind spaces, which a spreadsheet passes over.
     let first = cell.trim_start_matches([' ', '\u{a0}']).chars().next();
-    let formula = matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠'));
+    let formula = matches!(
+        first,
+        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')
+    );
     let control = cell.starts_with(['\t', '\r', '\n']);
     if formula || control {
         format!("'{cell}")
@@ -46,7 +49,10 @@ mod tests {
     fn formulas_become_texts() {
         for cell in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"] {
             let line = row([cell]);
-            assert!(line.trim_start_matches('"').starts_with('\''), "{cell:?} {line:?}");
+            assert!(
+                line.trim_start_matches('"').starts_with('\''),
+                "{cell:?} {line:?}"
+            );
         }
         assert_eq!(row(["7", "a-b", "x@y.example"]), "7,a-b,x@y.example\r\n");
     }

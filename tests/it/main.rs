@@ -9,6 +9,7 @@
 
 mod architecture;
 mod gate;
+mod import;
 mod operations;
 mod protocol;
 mod store;

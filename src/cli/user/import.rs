@@ -253,7 +253,10 @@ impl Shown {
         let before = self.said.load(Ordering::SeqCst);
         if percent >= before.saturating_add(STEP) {
             self.said.store(percent - percent % STEP, Ordering::SeqCst);
-            say(&format!("{done} of {} rows, {rejected} rejected", progress.total));
+            say(&format!(
+                "{done} of {} rows, {rejected} rejected",
+                progress.total
+            ));
         }
     }
 
@@ -275,7 +278,10 @@ fn finish(
         Ended::Done(progress) => {
             let refused = progress.counts.rejected;
             let failure = (refused > 0).then(|| {
-                Failure::failed(format!("{refused} of {} rows were rejected", progress.counts.done))
+                Failure::failed(format!(
+                    "{refused} of {} rows were rejected",
+                    progress.counts.done
+                ))
             });
             ("done", progress.counts, failure)
         }
@@ -347,12 +353,13 @@ fn show_lines(
     counts: Counts,
 ) -> Result<(), Failure> {
     let mut put = |verdict: &Verdict| {
-        let text = verdict.problem.as_ref().map_or_else(String::new, |problem| {
-            match &problem.field {
+        let text = verdict
+            .problem
+            .as_ref()
+            .map_or_else(String::new, |problem| match &problem.field {
                 Some(field) => format!("{field} {}", problem.reason),
                 None => problem.reason.clone(),
-            }
-        });
+            });
         output::lines(&[format!(
             "line {}: {}: {text}",
             verdict.line,

@@ -169,10 +169,7 @@ impl<R: BufRead + Send> Rows for CsvRows<R> {
         if !more {
             return Ok(None);
         }
-        let line = self
-            .record
-            .position()
-            .map_or(before, csv::Position::line);
+        let line = self.record.position().map_or(before, csv::Position::line);
         Ok(Some(Row {
             line,
             bytes: self.record.as_slice().len(),

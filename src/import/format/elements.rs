@@ -23,15 +23,8 @@ pub(super) struct ElementRows<R> {
 
 impl<R: BufRead> ElementRows<R> {
     /// Goes to the array: the whole file, or the value of `key` in the object that the file is.
-    pub(super) fn open(
-        input: R,
-        key: Option<&str>,
-        reader: Reader,
-    ) -> Result<Self, FileError> {
-        let mut bytes = Bytes {
-            input,
-            line: 1,
-        };
+    pub(super) fn open(input: R, key: Option<&str>, reader: Reader) -> Result<Self, FileError> {
+        let mut bytes = Bytes { input, line: 1 };
         let mut ended = false;
         match (bytes.next_token()?, key) {
             (Some(b'['), _) => {}

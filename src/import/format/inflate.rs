@@ -18,14 +18,17 @@ const FREE: u64 = 1024 * 1024;
 ///
 /// # Errors
 /// The file cannot be read, or is packed in another way.
-pub(super) fn unpacked(
-    mut input: Box<dyn Read + Send>,
-) -> Result<Box<dyn Read + Send>, FileError> {
+pub(super) fn unpacked(mut input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>, FileError> {
     let mut magic = Vec::with_capacity(4);
     input.by_ref().take(4).read_to_end(&mut magic)?;
     let zip = magic.starts_with(b"PK\x03\x04");
     let gzip = magic.starts_with(&[0x1f, 0x8b]);
-    let other = [&b"BZh"[..], &[0xfd, b'7', b'z'], &[0x28, 0xb5, 0x2f, 0xfd], b"7z\xbc"];
+    let other = [
+        &b"BZh"[..],
+        &[0xfd, b'7', b'z'],
+        &[0x28, 0xb5, 0x2f, 0xfd],
+        b"7z\xbc",
+    ];
     if zip || other.iter().any(|start| magic.starts_with(start)) {
         return Err(FileError::format(
             "the file is an archive: unpack it, or pack the one file inside it with gzip",

@@ -110,10 +110,8 @@ pub fn open(
         Some(format) => format,
         None => guess(&head)?,
     };
-    let input: Input = BufReader::with_capacity(
-        HEAD,
-        Box::new(std::io::Cursor::new(head).chain(input)),
-    );
+    let input: Input =
+        BufReader::with_capacity(HEAD, Box::new(std::io::Cursor::new(head).chain(input)));
     let rows: Box<dyn Rows> = match format {
         Format::Csv => Box::new(csv::CsvRows::open(input)?),
         Format::Ndjson => Box::new(lines::LineRows::new(input)),

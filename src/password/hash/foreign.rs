@@ -6,9 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::cipher::{
-    AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey,
-};
+use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{
     Algorithm as Sha, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest,
@@ -39,15 +37,38 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone)]
 pub(super) enum Foreign {
     /// bcrypt as it is written everywhere, `$2b$12$…`; Django hashes with SHA-256 first, where it says so.
-    Bcrypt { text: String, cost: u32, sha256_first: bool },
+    Bcrypt {
+        text: String,
+        cost: u32,
+        sha256_first: bool,
+    },
     /// PBKDF2 with HMAC.
-    Pbkdf2 { hash: Function, rounds: NonZeroU32, salt: Vec<u8>, output: Vec<u8> },
+    Pbkdf2 {
+        hash: Function,
+        rounds: NonZeroU32,
+        salt: Vec<u8>,
+        output: Vec<u8>,
+    },
     /// scrypt.
-    Scrypt { cost: ScryptCost, salt: Vec<u8>, output: Vec<u8> },
+    Scrypt {
+        cost: ScryptCost,
+        salt: Vec<u8>,
+        output: Vec<u8>,
+    },
     /// scrypt that makes a key, with which the project's signer key is encrypted (Firebase).
-    Firebase { cost: ScryptCost, salt: Vec<u8>, signer: Vec<u8>, output: Vec<u8> },
+    Firebase {
+        cost: ScryptCost,
+        salt: Vec<u8>,
+        signer: Vec<u8>,
+        output: Vec<u8>,
+    },
     /// One pass of a hash function over salt and password: LDAP's, Django's and Auth0's oldest.
-    Digest { hash: Function, salt: Vec<u8>, salt_first: bool, output: Vec<u8> },
+    Digest {
+        hash: Function,
+        salt: Vec<u8>,
+        salt_first: bool,
+        output: Vec<u8>,
+    },
 }
 
 /// A hash function.
@@ -190,13 +211,20 @@ impl Foreign {
     pub(super) fn verify(&self, password: &[u8]) -> bool {
         let equal = |one: &[u8], two: &[u8]| verify_slices_are_equal(one, two).is_ok();
         match self {
-            Self::Bcrypt { text, sha256_first: false, .. } => {
-                bcrypt::verify(password, text).unwrap_or(false)
-            }
+            Self::Bcrypt {
+                text,
+                sha256_first: false,
+                ..
+            } => bcrypt::verify(password, text).unwrap_or(false),
             Self::Bcrypt { text, .. } => {
                 bcrypt::verify(hex(&Function::Sha256.of(password)), text).unwrap_or(false)
             }
-            Self::Pbkdf2 { hash, rounds, salt, output } => {
+            Self::Pbkdf2 {
+                hash,
+                rounds,
+                salt,
+                output,
+            } => {
                 let Some(algorithm) = hash.pbkdf2() else {
                     return false;
                 };
@@ -208,12 +236,22 @@ impl Foreign {
                 let mut computed = vec![0; output.len()];
                 cost.run(password, salt, &mut computed) && equal(&computed, output)
             }
-            Self::Firebase { cost, salt, signer, output } => {
+            Self::Firebase {
+                cost,
+                salt,
+                signer,
+                output,
+            } => {
                 let mut key = [0; 32];
                 cost.run(password, salt, &mut key)
                     && encrypted(&key, signer).is_some_and(|sealed| equal(&sealed, output))
             }
-            Self::Digest { hash, salt, salt_first, output } => {
+            Self::Digest {
+                hash,
+                salt,
+                salt_first,
+                output,
+            } => {
                 let parts = if *salt_first {
                     [salt.as_slice(), password]
                 } else {
@@ -228,12 +266,20 @@ impl Foreign {
     /// What to say of a hash that a stolen copy gives away quickly.
     pub(super) fn weakness(&self) -> Option<&'static str> {
         match self {
-            Self::Digest { hash: Function::Md5, .. } => Some("one pass of MD5"),
-            Self::Digest { hash: Function::Sha1, .. } => Some("one pass of SHA-1"),
+            Self::Digest {
+                hash: Function::Md5,
+                ..
+            } => Some("one pass of MD5"),
+            Self::Digest {
+                hash: Function::Sha1,
+                ..
+            } => Some("one pass of SHA-1"),
             Self::Digest { .. } => Some("one pass of a hash function"),
-            Self::Pbkdf2 { hash: Function::Sha1, rounds, .. } if rounds.get() < 100_000 => {
-                Some("PBKDF2 with SHA-1 and few rounds")
-            }
+            Self::Pbkdf2 {
+                hash: Function::Sha1,
+                rounds,
+                ..
+            } if rounds.get() < 100_000 => Some("PBKDF2 with SHA-1 and few rounds"),
             Self::Bcrypt { .. }
             | Self::Pbkdf2 { .. }
             | Self::Scrypt { .. }
@@ -390,7 +436,10 @@ fn one_pass(
 /// What directories keep in `userPassword` (RFC 2307 section 5.3, and OpenLDAP's additions).
 fn ldap(scheme: &str, rest: &str) -> Result<Foreign, HashFormatError> {
     if matches!(scheme, "crypt" | "bcrypt") {
-        return if ["$2a$", "$2b$", "$2y$"].iter().any(|start| rest.starts_with(start)) {
+        return if ["$2a$", "$2b$", "$2y$"]
+            .iter()
+            .any(|start| rest.starts_with(start))
+        {
             bcrypt(rest, false)
         } else {
             Err(HashFormatError::Unsupported)
@@ -487,7 +536,10 @@ fn encrypted(key: &[u8; 32], signer: &[u8]) -> Option<Vec<u8>> {
     let mut data = signer.to_vec();
     EncryptingKey::ctr(key)
         .ok()?
-        .less_safe_encrypt(&mut data, EncryptionContext::Iv128(FixedLength::from([0; 16])))
+        .less_safe_encrypt(
+            &mut data,
+            EncryptionContext::Iv128(FixedLength::from([0; 16])),
+        )
         .ok()?;
     Some(data)
 }

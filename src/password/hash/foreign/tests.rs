@@ -59,7 +59,8 @@ fn firebase_encrypts_its_signer_key() {
 
 #[test]
 fn django_and_directories_write_argon2_behind_a_word_of_their_own() {
-    let bare = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    let bare =
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
     for text in [format!("argon2{bare}"), format!("{{ARGON2}}{bare}")] {
         let hash = PasswordHash::parse(&text).unwrap();
         assert_eq!(hash.as_str(), bare);
@@ -88,10 +89,28 @@ fn hostile_costs_are_refused_before_they_are_paid() {
 #[test]
 fn what_is_incomplete_or_unknown_is_refused() {
     for text in [
-        "", "password", "$", "{SSHA}", "{SSHA}AAAA", "{SSHA", "$2b$04$short", "$pbkdf2-md5$1$YQ$YQ",
-        "$pbkdf2-sha256$1000$YQ$YQ", "$pbkdf2-sha256$1000$YQ", "$1$abc$def", "$6$abc$def", "{CRYPT}$6$a$b", "$2x$04$abc",
-        "md5$salt$xyz", "sha1$salt$00", "unsalted_md5$$00", "$digest$a=sha256,s=middle$YQ$YQ", "$fbscrypt$v=2$YQ$YQ",
-        "!", "*", "!!",
+        "",
+        "password",
+        "$",
+        "{SSHA}",
+        "{SSHA}AAAA",
+        "{SSHA",
+        "$2b$04$short",
+        "$pbkdf2-md5$1$YQ$YQ",
+        "$pbkdf2-sha256$1000$YQ$YQ",
+        "$pbkdf2-sha256$1000$YQ",
+        "$1$abc$def",
+        "$6$abc$def",
+        "{CRYPT}$6$a$b",
+        "$2x$04$abc",
+        "md5$salt$xyz",
+        "sha1$salt$00",
+        "unsalted_md5$$00",
+        "$digest$a=sha256,s=middle$YQ$YQ",
+        "$fbscrypt$v=2$YQ$YQ",
+        "!",
+        "*",
+        "!!",
     ] {
         assert!(PasswordHash::parse(text).is_err(), "{text}");
     }
@@ -101,8 +120,17 @@ fn what_is_incomplete_or_unknown_is_refused() {
 #[test]
 fn weak_ones_are_named() {
     let weak = |text: &str| PasswordHash::parse(text).unwrap().weakness();
-    assert_eq!(weak("{SSHA}qyU+IWVikOLGC5xZd/4NXCeBv1Rncml0"), Some("one pass of SHA-1"));
-    assert_eq!(weak("md5$salt$de8498eb12b0309737310c8971cfc7a2"), Some("one pass of MD5"));
+    assert_eq!(
+        weak("{SSHA}qyU+IWVikOLGC5xZd/4NXCeBv1Rncml0"),
+        Some("one pass of SHA-1")
+    );
+    assert_eq!(
+        weak("md5$salt$de8498eb12b0309737310c8971cfc7a2"),
+        Some("one pass of MD5")
+    );
     assert!(weak("{SSHA512}KePxX8j3yvmqakvqJFndE8VRo+u8eUIraLRoMnUQDpe/HRTHtxq0/l2J1fWLnh7y7amvCnoQih+xPKe65nll52dyaXQ=").is_some());
-    assert_eq!(weak("$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"), None);
+    assert_eq!(
+        weak("$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"),
+        None
+    );
 }
