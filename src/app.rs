@@ -19,6 +19,7 @@ use crate::config::{Proxies, limits};
 use crate::import;
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
+use crate::link::Linker;
 use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};
 use crate::oidc::catalog::Catalog;
@@ -90,7 +91,10 @@ pub fn engine(parts: Parts) -> Result<Engine, StartError> {
     let mailer = Mailer::new(
         parts.store.clone(),
         (Arc::clone(&keyring), Entropy),
-        Arc::clone(&texts),
+        (
+            Arc::clone(&texts),
+            Arc::new(Linker::new(Arc::clone(&keyring), parts.public_url.clone())),
+        ),
         &public_url,
         parts.mail,
     )?;
@@ -115,6 +119,7 @@ pub fn importer(engine: &Engine) -> import::run::Importer {
         store: engine.store.clone(),
         hasher: engine.hasher.clone(),
         entropy: engine.entropy,
+        mailer: engine.mailer.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod flow;
 pub mod group;
 pub mod import;
 pub mod kernel;
+pub mod link;
 pub mod logging;
 pub mod login;
 pub mod mail;

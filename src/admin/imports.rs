@@ -338,7 +338,6 @@ fn shown(job: &Job) -> Value {
         "skipped": counts.skipped,
         "rejected": counts.rejected,
         "noted": counts.noted,
-        "invited": job.invited,
         "createdAt": job.created_at.millis(),
     });
     if let Value::Object(fields) = &mut shown {

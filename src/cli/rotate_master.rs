@@ -91,8 +91,12 @@ pub(super) fn run(config: &Config, options: Options) -> Result<(), Failure> {
     let done = match resealed {
         None => "finished the rotation that was interrupted".to_owned(),
         Some(count) => format!(
-            "sealed anew: {} signing keys, {} client secrets, {} passwords of mail servers, {} mails",
-            count.signing_keys, count.client_secrets, count.smtp_passwords, count.mails
+            "sealed anew: {} signing keys, {} client secrets, {} passwords of mail servers, {} mails, {} keys of links",
+            count.signing_keys,
+            count.client_secrets,
+            count.smtp_passwords,
+            count.mails,
+            count.link_keys
         ),
     };
     output::lines(&[

@@ -93,7 +93,7 @@ pub struct Job {
     pub total: Option<i64>,
     /// How far it is.
     pub counts: Counts,
-    /// How many people were sent a link after the last chunk.
+    /// The last row whose person was looked at for a link by mail, after the last chunk.
     pub invited: i64,
     /// Why it failed.
     pub error: Option<String>,
@@ -405,6 +405,29 @@ pub fn advance(
         import_jobs::noted.eq(to.noted),
         import_jobs::lease_until.eq(until),
     ))
+    .execute(c))?;
+    Ok(moved == 1)
+}
+
+/// Moves the marker of those who were looked at for a link; `false` where the lease is lost or the marker elsewhere.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn invited(
+    tx: &mut Tx<'_>,
+    id: &ImportId,
+    token: &str,
+    from: i64,
+    to: i64,
+) -> Result<bool, StoreError> {
+    let moved = db!(tx, |c| diesel::update(
+        import_jobs::table
+            .filter(import_jobs::id.eq(id))
+            .filter(import_jobs::lease_token.eq(token))
+            .filter(import_jobs::state.eq(State::Running.as_str()))
+            .filter(import_jobs::invited.eq(from))
+    )
+    .set(import_jobs::invited.eq(to))
     .execute(c))?;
     Ok(moved == 1)
 }

@@ -12,6 +12,7 @@ mod auth0;
 pub mod check;
 pub mod draft;
 pub mod format;
+mod invite;
 pub mod jobs;
 mod keycloak;
 mod plan;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::check::{NewPassword, Rules};
 use super::draft::Problem;
 use super::format::{self, FileError, Format, Rows};
+use super::invite;
 use super::jobs::{self, Job, LEASE, State};
 use super::plan::{self, Directory, Item, Refusal};
 use super::scan::{Scan, scan};
@@ -24,6 +25,7 @@ use super::verdicts::{self, Verdict};
 use super::write::Pen;
 use super::{Counts, Options};
 use crate::kernel::{Entropy, RealmId};
+use crate::mail::Mailer;
 use crate::password::{Hasher, Password, Salt};
 use crate::realm::{self, Realm, RequiredActionConfig};
 use crate::store::events::{self, Event};
@@ -57,6 +59,8 @@ pub struct Importer {
     pub hasher: Hasher,
     /// Randomness.
     pub entropy: Entropy,
+    /// Mails links, where that is asked for.
+    pub mailer: Mailer,
 }
 
 /// A job and the lease on it.
@@ -300,6 +304,24 @@ impl Work {
             total,
             counts: self.counts,
         };
+        let go_on = || watch(progress);
+        let options = &self.job.options;
+        if options.pre_register && !options.dry_run {
+            let importer = &self.importer;
+            let held = (&self.job, self.token.as_str());
+            let all = invite::everybody(
+                &importer.store,
+                &importer.mailer,
+                held,
+                &self.rules.realm,
+                &go_on,
+            );
+            if !all.await? {
+                self.release().await?;
+                let stop = if go_on() { Stop::Lost } else { Stop::Asked };
+                return Ok(Ended::Stopped(stop, self.counts));
+            }
+        }
         watch(progress);
         let ended = self
             .importer

@@ -7,6 +7,7 @@ mod clock;
 mod entropy;
 mod id;
 pub mod seal;
+pub mod typed_code;
 
 pub use clock::{Clock, Timestamp};
 pub use entropy::{Entropy, sha256, sha256_base64};

@@ -291,7 +291,8 @@ fn expand(master: &[u8; 32], purpose: &str, label: &str) -> DerivedKey {
     Zeroizing::new(hmac_sha256(&*extracted, &[info.as_bytes(), &[1]]))
 }
 
-fn hmac_sha256(key: &[u8], data: &[&[u8]]) -> [u8; 32] {
+/// HMAC-SHA256 (RFC 2104) of the joined `data` under a key that is not the master key: for keys kept sealed.
+pub fn hmac_sha256(key: &[u8], data: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     for part in data {
         context.update(part);

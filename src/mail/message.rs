@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::link::LinkKind;
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::web::texts::Locale;
 
@@ -58,6 +59,28 @@ pub enum Purpose {
         /// When.
         when: Timestamp,
     },
+    /// A link; which one is all that waits in the outbox. The link is made as the mail goes out, and its life starts
+    /// when it has gone.
+    Link {
+        /// The link's id.
+        link: String,
+        /// A subject in the place of the purpose's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+    },
+    /// A mail as [`Purpose::Link`] would be, with a link that opens nothing, for whoever is about to send many.
+    LinkExample {
+        /// What it would be about.
+        kind: LinkKind,
+        /// A subject in the place of the purpose's own.
+        subject: Option<String>,
+        /// The application that it would lead to.
+        app: Option<String>,
+        /// The issuer below which the link would be.
+        issuer: String,
+        /// Seconds that it would be good for.
+        seconds: i64,
+    },
     /// An administrator tries the mail settings.
     Test,
 }
@@ -74,6 +97,8 @@ impl Purpose {
             Self::ActionWaived { .. } => "action-waived",
             Self::WindowExtended { .. } => "window-extended",
             Self::EmailChanged { .. } => "email-changed",
+            Self::Link { .. } => "link",
+            Self::LinkExample { .. } => "link-example",
             Self::Test => "test",
         }
     }

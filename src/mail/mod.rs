@@ -8,6 +8,7 @@
 //! mails are never logged: logs name a mail by its id and purpose.
 
 mod address;
+mod link;
 mod message;
 pub mod outbox;
 pub mod pause;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub use link::{LinkKind, LinkMail, Links};
 pub use message::{Content, LONGEST_NOTE, Message, NOTICE_LIFESPAN, Purpose};
 pub use outbox::{OutboxId, Tools, queue};
 pub use render::{RenderError, Words};
@@ -41,6 +43,7 @@ use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
 use crate::realm::Realm;
 use crate::store::Store;
+use crate::user::User;
 use crate::web::texts::{Locale, Texts};
 use render::{Draft, Renderer};
 use smtp::{Patience, Pool};
@@ -124,6 +127,7 @@ struct Inner {
     keyring: Arc<Keyring>,
     entropy: Entropy,
     renderer: Renderer,
+    links: Arc<dyn Links>,
     host: String,
     options: Options,
     pools: Mutex<HashMap<Server, Arc<Pool>>>,
@@ -131,14 +135,15 @@ struct Inner {
 }
 
 impl Mailer {
-    /// The mail of this node; nothing is sent before [`Mailer::spawn`]. `public_url` gives the host that mails name.
+    /// The mail of this node; nothing is sent before [`Mailer::spawn`]. `public_url` gives the host that mails name,
+    /// `links` what mails of links say.
     ///
     /// # Errors
     /// Never in a binary whose tests have passed: the templates are compiled in.
     pub fn new(
         store: Store,
         (keyring, entropy): (Arc<Keyring>, Entropy),
-        texts: Arc<Texts>,
+        (texts, links): (Arc<Texts>, Arc<dyn Links>),
         public_url: &url::Url,
         options: Options,
     ) -> Result<Self, RenderError> {
@@ -149,6 +154,7 @@ impl Mailer {
         };
         let inner = Inner {
             renderer: Renderer::new(texts, &host)?,
+            links,
             store,
             keyring,
             entropy,
@@ -223,6 +229,7 @@ impl Mailer {
                 purpose: Purpose::Test,
                 note: None,
             },
+            link: None,
             locale,
             expires_at: now,
             now,
@@ -251,6 +258,7 @@ impl Mailer {
             sender: &route.sender,
             recipient: "",
             content,
+            link: None,
             locale,
             expires_at: now.plus_seconds(lifespan),
             now,
@@ -299,4 +307,13 @@ impl Inner {
         });
         Arc::clone(pool)
     }
+}
+
+/// The language in which a person is written to: the person's, the realm's, or English.
+pub fn language_of(realm: &Realm, user: &User) -> Locale {
+    let default = realm.settings.default_locale.as_deref();
+    user.locale()
+        .and_then(Locale::from_tag)
+        .or_else(|| default.and_then(Locale::from_tag))
+        .unwrap_or(Locale::ENGLISH)
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use super::address;
+use super::link::{self, LinkMail};
 use super::message::{Content, LONGEST_NOTE, Purpose};
 use super::outbox::OutboxId;
 use super::transport::Sender;
@@ -24,11 +25,13 @@ use crate::kernel::Timestamp;
 use crate::web::texts::{Locale, Text, Texts};
 
 /// The templates. Those that end in `.html` escape every value, the others none.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("base.html", include_str!("../../templates/mail/base.html")),
     ("base.txt", include_str!("../../templates/mail/base.txt")),
     ("code.html", include_str!("../../templates/mail/code.html")),
     ("code.txt", include_str!("../../templates/mail/code.txt")),
+    ("link.html", include_str!("../../templates/mail/link.html")),
+    ("link.txt", include_str!("../../templates/mail/link.txt")),
     (
         "notice.html",
         include_str!("../../templates/mail/notice.html"),
@@ -51,6 +54,8 @@ pub struct Draft<'a> {
     pub recipient: &'a str,
     /// What it says.
     pub content: &'a Content,
+    /// The link that it carries, where it carries one.
+    pub link: Option<&'a LinkMail>,
     /// In which language.
     pub locale: Locale,
     /// When what it says stops being true.
@@ -88,6 +93,9 @@ pub enum RenderError {
     /// A template and its data disagree.
     #[error("the mail's template cannot be rendered")]
     Template(#[from] tera::Error),
+    /// A mail of a link without the link.
+    #[error("the mail's link is not at hand")]
+    NoLink,
     /// A header is missing.
     #[error("the mail cannot be put together: {0}")]
     Mime(#[from] lettre::error::Error),
@@ -111,6 +119,8 @@ struct View {
     lead: String,
     /// A code to type.
     code: Option<String>,
+    /// A link to press.
+    button: Option<ButtonView>,
     /// What follows from it, one sentence or two each.
     points: Vec<String>,
     note: Option<Note>,
@@ -124,13 +134,32 @@ struct Note {
     lines: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct ButtonView {
+    url: String,
+    label: String,
+    host: String,
+    instead: String,
+}
+
 /// A purpose, put into keys.
-struct Outline {
-    template: &'static str,
-    subject: &'static str,
-    lead: Text,
-    points: Vec<Text>,
-    code: Option<String>,
+pub(super) struct Outline {
+    pub template: &'static str,
+    pub subject: &'static str,
+    pub lead: Text,
+    pub points: Vec<Text>,
+    pub code: Option<String>,
+    pub button: Option<Button>,
+}
+
+/// A link to press, put into keys.
+pub(super) struct Button {
+    pub url: String,
+    pub label: Text,
+    /// Says where the link leads, because a button does not show it.
+    pub host: Text,
+    /// Says where its code can be typed instead.
+    pub instead: Text,
 }
 
 impl Renderer {
@@ -155,7 +184,7 @@ impl Renderer {
     /// A template and its data disagree.
     pub fn words(&self, draft: &Draft<'_>) -> Result<Words, RenderError> {
         let realm = address::name(draft.realm);
-        let outline = self.outline(draft);
+        let outline = self.outline(draft)?;
         let say = |text: Text| {
             let text = text.with("realm", realm.as_str());
             self.texts.say(draft.locale, &text)
@@ -164,12 +193,22 @@ impl Renderer {
             title: say(Text::key("mail-note")),
             lines: address::lines(note, LONGEST_NOTE),
         });
+        let title = match subject_of(&draft.content.purpose) {
+            Some(subject) => address::name(subject),
+            None => say(Text::key(outline.subject)),
+        };
         let view = View {
             lang: draft.locale.tag(),
             dir: draft.locale.direction(),
-            title: say(Text::key(outline.subject)),
+            title,
             lead: say(outline.lead),
             code: outline.code,
+            button: outline.button.map(|button| ButtonView {
+                url: button.url,
+                label: say(button.label),
+                host: say(button.host),
+                instead: say(button.instead),
+            }),
             points: outline.points.into_iter().map(say).collect(),
             note,
             origin: say(Text::key("mail-origin").with("host", self.host.as_str())),
@@ -183,7 +222,10 @@ impl Renderer {
         Ok(Words {
             text: part("txt")?,
             html: part("html")?,
-            subject: format!("{realm}: {}", view.title),
+            subject: match &draft.content.purpose {
+                Purpose::LinkExample { .. } => format!("[TEST] {realm}: {}", view.title),
+                _ => format!("{realm}: {}", view.title),
+            },
         })
     }
 
@@ -235,7 +277,7 @@ impl Renderer {
         self.texts.say(locale, &text)
     }
 
-    fn outline(&self, draft: &Draft<'_>) -> Outline {
+    fn outline(&self, draft: &Draft<'_>) -> Result<Outline, RenderError> {
         let when = |at: Timestamp| self.time(draft.locale, at);
         let notice =
             |subject, lead: &'static str, at: Timestamp, points: &[&'static str]| Outline {
@@ -244,8 +286,9 @@ impl Renderer {
                 lead: Text::key(lead).with("when", when(at)),
                 points: points.iter().map(|key| Text::key(key)).collect(),
                 code: None,
+                button: None,
             };
-        match &draft.content.purpose {
+        Ok(match &draft.content.purpose {
             Purpose::VerifyEmailCode { code } => {
                 // To the nearest minute: a mail sent at once says ten, not nine.
                 let left = draft.expires_at.seconds_since(draft.now).max(0);
@@ -259,6 +302,7 @@ impl Renderer {
                         Text::key("mail-code-not-asked"),
                     ],
                     code: Some(code.clone()),
+                    button: None,
                 }
             }
             Purpose::PasswordChanged { when: at } => notice(
@@ -323,13 +367,34 @@ impl Renderer {
                 *at,
                 &["mail-email-changed-next", "mail-not-you"],
             ),
+            Purpose::Link { .. } => {
+                link::outline(draft.link.ok_or(RenderError::NoLink)?, &self.host)
+            }
+            Purpose::LinkExample {
+                kind,
+                app,
+                issuer,
+                seconds,
+                ..
+            } => {
+                let example = LinkMail::example(*kind, issuer, app.as_deref(), *seconds);
+                link::outline(&example, &self.host)
+            }
             Purpose::Test => notice(
                 "mail-test-subject",
                 "mail-test-lead",
                 draft.now,
                 &["mail-test-next"],
             ),
-        }
+        })
+    }
+}
+
+/// The subject that an administrator has written.
+fn subject_of(purpose: &Purpose) -> Option<&str> {
+    match purpose {
+        Purpose::Link { subject, .. } | Purpose::LinkExample { subject, .. } => subject.as_deref(),
+        _ => None,
     }
 }
 

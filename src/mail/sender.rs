@@ -5,11 +5,14 @@
 //! so few are in doubt when a node dies.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
+use super::link::LinkMail;
+use super::message::Purpose;
 use super::outbox::{self, Claim, Outcome, State};
 use super::pause::{self, Door, Trouble};
 use super::render::Draft;
@@ -144,6 +147,18 @@ impl Inner {
         self.store.run(find).await
     }
 
+    /// The link as its mail shows it now, or why it is not sent.
+    async fn link(
+        &self,
+        realm: &RealmId,
+        id: &str,
+    ) -> Result<Result<LinkMail, String>, StoreError> {
+        let (links, realm, id) = (Arc::clone(&self.links), realm.clone(), id.to_owned());
+        self.store
+            .run(move |store| store.read(|tx| links.compose(tx, &realm, &id)))
+            .await
+    }
+
     /// The note that the content is about to go out; an error says why there is none.
     async fn permit(&self, claim: Claim) -> Result<bool, String> {
         let timing = self.options.timing;
@@ -172,15 +187,15 @@ enum Verdict {
 
 async fn work(mailer: &Mailer, claim: Claim) {
     let inner = &mailer.inner;
-    let verdict = match attempt(inner, &claim).await {
-        Ok(verdict) => verdict,
+    let (verdict, link) = match attempt(inner, &claim).await {
+        Ok(attempted) => attempted,
         Err(error) => {
             tracing::error!(mail = %claim.id, %error, "a mail cannot be made now");
-            Verdict::Unmade(Outcome::TryLater(error.to_string()))
+            (Verdict::Unmade(Outcome::TryLater(error.to_string())), None)
         }
     };
     for _ in 0..STORE_TRIES {
-        match store_verdict(inner, &claim, &verdict).await {
+        match store_verdict(inner, &claim, (&verdict, link.as_deref())).await {
             Ok(()) => return,
             Err(error) => {
                 tracing::warn!(mail = %claim.id, %error, "the outcome of a mail is not yet stored");
@@ -191,42 +206,62 @@ async fn work(mailer: &Mailer, claim: Claim) {
     tracing::error!(mail = %claim.id, "the outcome of a mail could not be stored");
 }
 
-async fn attempt(inner: &Inner, claim: &Claim) -> Result<Verdict, StoreError> {
+/// Tries to send a mail; answers what came of it, and the id of the link that it carries.
+async fn attempt(inner: &Inner, claim: &Claim) -> Result<(Verdict, Option<String>), StoreError> {
     let Some(realm) = inner.realm(claim.realm_id.clone()).await? else {
-        return Ok(Verdict::Lost);
+        return Ok((Verdict::Lost, None));
     };
     let route = match inner.route(&realm) {
         Ok(route) => route,
-        Err(no) => return Ok(Verdict::Realm(no.trouble, no.reason)),
+        Err(no) => return Ok((Verdict::Realm(no.trouble, no.reason), None)),
     };
     let content = claim.content(&inner.keyring)?;
+    let id = match &content.purpose {
+        Purpose::Link { link, .. } => Some(link.clone()),
+        _ => None,
+    };
+    let link = match &id {
+        Some(id) => match inner.link(&realm.id, id).await? {
+            Ok(link) => Some(link),
+            Err(why) => return Ok((Verdict::Unmade(Outcome::Cancelled(why)), None)),
+        },
+        None => None,
+    };
     let draft = Draft {
         id: &claim.id,
         realm: realm.display_name(),
         sender: &route.sender,
         recipient: &claim.recipient,
         content: &content,
+        link: link.as_ref(),
         locale: Locale::from_tag(&claim.locale).unwrap_or(Locale::ENGLISH),
         expires_at: claim.expires_at,
         now: inner.store.clock().now(),
     };
     let mail = match inner.renderer.mail(&draft) {
         Ok(mail) => mail,
-        Err(error) => return Ok(Verdict::Unmade(Outcome::Failed(error.to_string()))),
+        Err(error) => {
+            return Ok((Verdict::Unmade(Outcome::Failed(error.to_string())), None));
+        }
     };
     let pool = inner.pool(&route.server);
     let handed = pool.deliver(&mail, || inner.permit(claim.clone())).await;
-    Ok(match handed {
+    let verdict = match handed {
         Ok(()) => Verdict::Mail(Outcome::Sent),
         Err(Failure::Later(why)) => Verdict::Mail(Outcome::TryLater(why)),
         Err(Failure::Refused(why)) => Verdict::Mail(Outcome::Bounced(why)),
         Err(Failure::Unknown(why)) => Verdict::Mail(Outcome::InDoubt(why)),
         Err(Failure::Server(trouble, why)) => Verdict::Realm(trouble, why),
         Err(Failure::NotPermitted) => Verdict::Lost,
-    })
+    };
+    Ok((verdict, id))
 }
 
-async fn store_verdict(inner: &Inner, claim: &Claim, verdict: &Verdict) -> Result<(), StoreError> {
+async fn store_verdict(
+    inner: &Inner,
+    claim: &Claim,
+    (verdict, link): (&Verdict, Option<&str>),
+) -> Result<(), StoreError> {
     let (outcome, door) = match verdict {
         Verdict::Mail(outcome) => (outcome.clone(), Some(None)),
         Verdict::Unmade(outcome) => (outcome.clone(), None),
@@ -238,11 +273,15 @@ async fn store_verdict(inner: &Inner, claim: &Claim, verdict: &Verdict) -> Resul
     };
     let (entropy, probe) = (inner.entropy, inner.options.timing.probe);
     let (own, seen) = (claim.clone(), door.clone());
+    let (links, link) = (Arc::clone(&inner.links), link.map(str::to_owned));
     let (state, turned) = inner
         .store
         .run(move |store| {
             store.tx(|tx| {
                 let state = outbox::settle(tx, &entropy, &own, &outcome)?;
+                if let (Some(State::Sent), Some(link)) = (state, &link) {
+                    links.handed_over(tx, link, &own.id)?;
+                }
                 let turned = match &seen {
                     Some(Some((kind, why))) => {
                         pause::begin(tx, &own.realm_id, (*kind, why), probe)?

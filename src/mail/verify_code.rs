@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use super::message::{Content, Message, Purpose};
 use super::outbox::{self, Tools};
 use crate::kernel::seal::Keyring;
-use crate::kernel::{Entropy, Timestamp, UserId};
+use crate::kernel::{Entropy, Timestamp, UserId, typed_code};
 use crate::session::throttle::{self, Limit, Turn};
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::schema::email_codes;
@@ -38,12 +38,6 @@ const PER_USER: Limit = Limit {
 
 /// The use of the master key that codes are digested under.
 const LABEL: &str = "email-code";
-
-/// Crockford's base32: no letter that looks like a digit, and no U.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
-/// Characters of a code: 50 bits.
-const LENGTH: usize = 10;
 
 /// What became of the wish for a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +103,7 @@ pub fn issue(
         .set(fresh)
         .execute(c))?;
     let purpose = Purpose::VerifyEmailCode {
-        code: grouped(&code),
+        code: typed_code::grouped(&code),
     };
     outbox::cancel_queued(tx, &user.id, purpose.name())?;
     let message = Message {
@@ -194,7 +188,7 @@ pub fn check(
     let expected = URL_SAFE_NO_PAD
         .decode(&stored)
         .map_err(|cause| corrupt("email_codes", "digest", user, cause))?;
-    let typed = digested(user, &email, &normalised(typed));
+    let typed = digested(user, &email, &typed_code::normalised(typed));
     if !keyring.is_digest(LABEL, &typed, &expected) {
         let over = wrong >= TRIES;
         return Ok(if over { Checked::Over } else { Checked::Wrong });
@@ -218,34 +212,7 @@ fn address_of(tx: &mut Tx<'_>, user: &UserId) -> Result<Option<String>, StoreErr
 }
 
 fn fresh(entropy: &Entropy) -> String {
-    entropy
-        .bytes::<LENGTH>()
-        .iter()
-        // 256 is a multiple of 32, so every character is as likely as any other.
-        .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)))
-        .map(|letter| char::from(*letter))
-        .collect()
-}
-
-fn grouped(code: &str) -> String {
-    match code.split_at_checked(LENGTH / 2) {
-        Some((front, back)) => format!("{front}-{back}"),
-        None => code.to_owned(),
-    }
-}
-
-/// What was meant by what was typed, at most one character longer than a code.
-fn normalised(typed: &str) -> String {
-    typed
-        .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '\u{2010}'..='\u{2015}'))
-        .take(LENGTH + 1)
-        .map(|c| match c.to_ascii_uppercase() {
-            'O' => '0',
-            'I' | 'L' => '1',
-            other => other,
-        })
-        .collect()
+    typed_code::encode(&entropy.bytes::<{ typed_code::LENGTH }>())
 }
 
 /// What is digested: the parts with their lengths, so that no two codes of two people are the same bytes.
@@ -256,28 +223,4 @@ fn digested(user: &UserId, email: &str, code: &str) -> Vec<u8> {
         data.extend_from_slice(part.as_bytes());
     }
     data
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_easy_to_read_and_forgiving_to_type() {
-        let code = fresh(&Entropy);
-        assert_eq!(code.len(), LENGTH);
-        assert!(code.bytes().all(|letter| ALPHABET.contains(&letter)));
-        assert_ne!(code, fresh(&Entropy));
-        assert_eq!(grouped("7K3QF9XW2M"), "7K3QF-9XW2M");
-        for typed in [
-            "7K3QF-9XW2M",
-            "7k3qf9xw2m",
-            " 7K3QF – 9XW2M\n",
-            "7 K 3 Q F 9 X W 2 M",
-        ] {
-            assert_eq!(normalised(typed), "7K3QF9XW2M", "{typed}");
-        }
-        assert_eq!(normalised("oOiIlL"), "001111");
-        assert_eq!(normalised(&"7".repeat(1 << 20)).len(), LENGTH + 1);
-    }
 }

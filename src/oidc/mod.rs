@@ -1,7 +1,9 @@
 //! The protocol engine: OpenID Connect and OAuth 2.0 for a realm.
 
+mod account;
 pub mod authorize;
 pub mod bearer;
+mod by_link;
 pub mod catalog;
 mod client_auth;
 pub mod code;

@@ -2,7 +2,7 @@
 
 use super::catalog::RealmConfig;
 use super::engine::Engine;
-use crate::mail::{Message, Purpose, queue};
+use crate::mail::{self, Message, Purpose, queue};
 use crate::store::{StoreError, Tx};
 use crate::user::{self, User};
 use crate::web::texts::Locale;
@@ -57,9 +57,5 @@ pub fn tell(
 
 /// The language in which a person is written to.
 pub fn language_of(config: &RealmConfig, user: &User) -> Locale {
-    let realm = config.realm.settings.default_locale.as_deref();
-    user.locale()
-        .and_then(Locale::from_tag)
-        .or_else(|| realm.and_then(Locale::from_tag))
-        .unwrap_or(Locale::ENGLISH)
+    mail::language_of(&config.realm, user)
 }

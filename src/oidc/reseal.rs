@@ -13,6 +13,7 @@ use super::issue;
 use super::provision::{Tools, reveal_secret, store_secret};
 use crate::client;
 use crate::kernel::{ClientUuid, RealmId};
+use crate::link;
 use crate::realm;
 use crate::store::schema::{clients, outbox};
 use crate::store::{StoreError, Tx, corrupt, db};
@@ -32,6 +33,8 @@ pub struct Resealed {
     pub smtp_passwords: usize,
     /// Mails that wait.
     pub mails: usize,
+    /// Keys of links.
+    pub link_keys: usize,
 }
 
 /// Seals everything anew.
@@ -44,6 +47,7 @@ pub fn everything(tx: &mut Tx<'_>, tools: Tools<'_>) -> Result<Resealed, StoreEr
         client_secrets: client_secrets(tx, tools)?,
         smtp_passwords: smtp_passwords(tx, tools)?,
         mails: mails(tx, tools)?,
+        link_keys: link::keys::reseal(tx, tools.keyring, tools.entropy)?,
     };
     // What nodes have read under the old key is read again.
     for (_, id, _) in realm::rows::versions(tx)? {

@@ -108,16 +108,22 @@ pub(super) fn action(
     match act.action.as_str() {
         update_password::NAME => {
             let policy = policy_of(config);
+            let link = act.waiting.link.as_ref();
+            let first = link.is_some_and(|link| link.first_password);
             let page = UpdatePassword {
                 action,
                 flow: token,
                 account: user.username.clone(),
-                reason: Some(Text::key("update-password-reason")),
+                reason: Some(Text::key(match &act.waiting.link {
+                    None => "update-password-reason",
+                    Some(link) if link.first_password => "link-first-password-reason",
+                    Some(_) => "link-new-password-reason",
+                })),
                 rules: policy
                     .rules(false)
                     .iter()
                     .map(texts::rule)
-                    .chain([Text::key("rule-same-as-old")])
+                    .chain((!first).then(|| Text::key("rule-same-as-old")))
                     .collect(),
                 minutes_left: u32::try_from(act.seconds_left.max(0) / 60).unwrap_or(u32::MAX),
                 suggestion: Some(suggest(|out: &mut [u8]| engine.entropy.fill(out))),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::by_link;
 use super::engine::Engine;
 use super::next::Next;
 use super::reply::step_url;
@@ -195,6 +196,10 @@ fn signed_in(
     flow.remember_me = visit.form.has("rememberMe");
     flow.flash = None;
     let browser = rebind(tx, engine, flow)?;
+    if let Some(mut reply) = by_link::address::after_sign_in(tx, engine, (visit, stage))? {
+        reply.browser = browser;
+        return Ok(reply);
+    }
     let with = (engine, &stage.config, &stage.client);
     let (next, cookie) = decide(
         tx,

@@ -270,6 +270,7 @@ diesel::table! {
         proof_epoch -> Nullable<Text>,
         remember_me -> Bool,
         session_id -> Nullable<Text>,
+        link_id -> Nullable<Text>,
         consented -> Bool,
         flash -> Nullable<Text>,
         finished_at -> Nullable<BigInt>,
@@ -374,6 +375,58 @@ diesel::table! {
 }
 
 diesel::table! {
+    link_keys (version) {
+        version -> BigInt,
+        key_sealed -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    links (id) {
+        id -> Text,
+        realm_id -> Text,
+        user_id -> Text,
+        purpose -> Text,
+        sets_password -> Bool,
+        address -> Nullable<Text>,
+        address_key -> Text,
+        auth_epoch -> Text,
+        key_version -> BigInt,
+        actions -> Text,
+        client_id -> Nullable<Text>,
+        redirect_uri -> Nullable<Text>,
+        lifespan -> BigInt,
+        campaign_id -> Nullable<Text>,
+        mail_id -> Nullable<Text>,
+        original_id -> Nullable<Text>,
+        renewals -> BigInt,
+        renewed_at -> Nullable<BigInt>,
+        wrong_codes -> BigInt,
+        automated -> Bool,
+        created_at -> BigInt,
+        sent_at -> Nullable<BigInt>,
+        opened_at -> Nullable<BigInt>,
+        committed_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+        superseded_at -> Nullable<BigInt>,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    link_requests (id) {
+        id -> Text,
+        realm_id -> Text,
+        login -> Text,
+        locale -> Text,
+        client_id -> Nullable<Text>,
+        redirect_uri -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     groups (id) {
         id -> Text,
         realm_id -> Text,
@@ -472,6 +525,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     outbox,
     mail_pauses,
+    link_keys,
+    links,
+    link_requests,
     groups,
     user_groups,
     import_jobs,

@@ -151,6 +151,51 @@ account-names = Name
 account-username = Benutzername
 account-none = nicht angegeben
 
+## Links
+
+link-title = Willkommen
+link-lead-first-password = Hier legen Sie das Passwort Ihres Kontos fest.
+link-lead-new-password = Hier legen Sie ein neues Passwort für Ihr Konto fest.
+link-lead-actions = Für Ihr Konto sind ein paar Schritte zu tun.
+link-lead-address = Hier bestätigen Sie die Adresse { $address }.
+link-set-password = Passwort festlegen
+link-go-on = Weiter
+link-confirm = Adresse bestätigen
+link-other = Sie sind hier als { $other } angemeldet, und dieser Link ist für { $account }. Wenn Sie weitergehen, wird { $other } abgemeldet, sobald { $account } ein neues Passwort hat, und nicht vorher.
+link-first-password-reason = Wählen Sie das Passwort Ihres Kontos.
+link-new-password-reason = Wählen Sie ein neues Passwort für Ihr Konto.
+link-expired-title = Dieser Link ist abgelaufen
+link-expired = Seine Zeit ist vorbei, geändert wurde nichts. Wir können einen neuen an { $address } schicken.
+link-expired-ask = Seine Zeit ist vorbei, geändert wurde nichts. Bitten Sie darum, wo Sie ihn bekommen haben, um einen neuen.
+link-renew = Neuen Link schicken
+link-renewed = Ein neuer Link ist unterwegs. Das kann eine Minute dauern; sehen Sie auch bei den unerwünschten Mails nach.
+link-renewed-lately = Vor ein paar Minuten wurde ein neuer Link geschickt. Sehen Sie auch bei den unerwünschten Mails nach, oder versuchen Sie es in zehn Minuten noch einmal.
+link-not-renewed = Auf diesem Weg gibt es keinen weiteren Link. Fragen Sie bei denen nach, die Ihnen den ersten geschickt haben.
+link-over-title = Dieser Link gilt nicht mehr
+link-used = Er wurde schon benutzt und funktioniert nur einmal. Melden Sie sich mit dem Passwort an, das damit festgelegt wurde.
+link-superseded = Eine neuere Mail ist an seine Stelle getreten. Öffnen Sie den Link in der neuesten Mail.
+link-revoked = Er wurde zurückgenommen, oder Ihr Konto hat sich seitdem geändert. Melden Sie sich an wie immer, oder lassen Sie sich einen neuen Link schicken.
+link-unknown = Diesen Link gibt es nicht. Öffnen Sie ihn noch einmal aus der Mail und achten Sie darauf, dass die ganze Adresse kopiert ist.
+link-open-again = Ihr Browser hat diesen Link vergessen. Öffnen Sie ihn noch einmal aus der Mail; wenn das nicht hilft, erlauben Sie Cookies für diese Seite.
+link-window-over = Die Zeit, um ein Passwort festzulegen, ist abgelaufen, geändert wurde nichts. Öffnen Sie den Link noch einmal aus der Mail, dann haben Sie neue Zeit.
+link-expired-open-again = Seine Zeit ist abgelaufen, geändert wurde nichts. Öffnen Sie ihn noch einmal aus der Mail und lassen Sie sich einen neuen schicken.
+link-somebody-else = Er ist für ein anderes Konto als das, mit dem Sie sich angemeldet haben, geändert wurde nichts. Melden Sie sich ab und öffnen Sie ihn dann noch einmal aus der Mail.
+link-address-title = Adresse bestätigt
+link-address-confirmed = Ihre Adresse ist bestätigt.
+link-code-title = Code aus der Mail eingeben
+link-code-lead = Geben Sie die Adresse ein, an die die Mail kam, und den Code, der darin steht.
+link-code-address = Ihre E-Mail-Adresse
+link-code-wrong = Adresse und Code gehören nicht zusammen, oder der Code gilt nicht mehr. Vergleichen Sie beides mit der neuesten Mail, oder öffnen Sie den Link darin.
+
+## Ein vergessenes Passwort
+
+forgot-title = Passwort vergessen?
+forgot-lead = Sagen Sie uns, wer Sie sind, dann schicken wir Ihnen einen Link, mit dem Sie ein neues Passwort festlegen.
+forgot-send = Link schicken
+forgot-back = Zurück zur Anmeldung
+forgot-sent-title = Sehen Sie in Ihr Postfach
+forgot-sent = Wenn es ein Konto dieses Namens mit einer E-Mail-Adresse gibt, ist ein Link dorthin unterwegs. Das kann ein paar Minuten dauern; sehen Sie auch bei den unerwünschten Mails nach.
+
 ## Mitteilungen
 
 continue = Weiter
@@ -248,6 +293,44 @@ mail-window-extended-lead = { $minutes ->
 mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
 mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
 mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an dorthin und nicht mehr hierher.
+
+mail-pre-registration-subject = Legen Sie Ihr Passwort fest
+mail-pre-registration-lead = Bei { $realm } ist ein Konto für Sie angelegt. Legen Sie ein Passwort fest, dann gehört es Ihnen.
+mail-pre-registration-lead-app = Bei { $realm } ist ein Konto für Sie angelegt. Legen Sie ein Passwort fest, dann können Sie { $app } benutzen.
+mail-forgotten-password-subject = Legen Sie ein neues Passwort fest
+mail-forgotten-password-lead = Jemand, hoffentlich Sie selbst, hat das Passwort Ihres Kontos bei { $realm } vergessen. Hier legen Sie ein neues fest.
+mail-forgotten-password-not-you = Wenn Sie das nicht waren, müssen Sie nichts tun: Ohne diese Mail kann niemand ein Passwort festlegen, und Ihr altes gilt weiter.
+mail-set-password-subject = Legen Sie ein neues Passwort fest
+mail-set-password-lead = Die Betreiber von { $realm } bitten Sie, ein neues Passwort festzulegen.
+mail-set-password-lead-app = Die Betreiber von { $realm } bitten Sie, ein neues Passwort festzulegen, damit Sie { $app } weiter benutzen können.
+mail-actions-subject = Für Ihr Konto ist noch etwas zu tun
+mail-actions-lead = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto.
+mail-actions-lead-app = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto, damit Sie { $app } weiter benutzen können.
+mail-verify-link-subject = Bestätigen Sie Ihre E-Mail-Adresse
+mail-verify-link-lead = Bestätigen Sie, dass diese Adresse Ihnen gehört, damit { $realm } Sie hier erreicht.
+mail-update-email-subject = Bestätigen Sie Ihre neue E-Mail-Adresse
+mail-update-email-lead = Diese Adresse soll zu Ihrem Konto bei { $realm } gehören. Das tut sie, sobald Sie sie bestätigen.
+mail-link-set-password = Passwort festlegen
+mail-link-go-on = Weiter
+mail-link-confirm = Adresse bestätigen
+mail-link-host = Die Schaltfläche führt zu { $host }.
+mail-link-code = Wenn die Schaltfläche nicht funktioniert, öffnen Sie { $url } und geben Sie Ihre Adresse und diesen Code ein:
+mail-link-username = Ihr Benutzername ist { $username }.
+mail-link-sign-in = Danach melden Sie sich hier an: { $url }
+mail-link-not-expected = Diese Mail ist nur für Sie bestimmt, geben Sie sie niemandem. Wenn Sie sie nicht erwartet haben, fragen Sie bei den Betreibern von { $realm } nach.
+mail-link-days = { $count ->
+    [one] Der Link gilt 1 Tag lang und funktioniert einmal.
+   *[other] Der Link gilt { $count } Tage lang und funktioniert einmal.
+}
+mail-link-hours = { $count ->
+    [one] Der Link gilt 1 Stunde lang und funktioniert einmal.
+   *[other] Der Link gilt { $count } Stunden lang und funktioniert einmal.
+}
+mail-link-minutes = { $count ->
+    [0] Der Link gilt noch weniger als eine Minute und funktioniert einmal.
+    [one] Der Link gilt 1 Minute lang und funktioniert einmal.
+   *[other] Der Link gilt { $count } Minuten lang und funktioniert einmal.
+}
 
 mail-test-subject = Die Mail-Einstellungen funktionieren
 mail-test-lead = Das ist eine Testnachricht. Die Administration hat am { $when } die Mail-Einstellungen ausprobiert.

@@ -160,6 +160,51 @@ account-names = Name
 account-username = Username
 account-none = not set
 
+## Links
+
+link-title = Welcome
+link-lead-first-password = You are about to set the password of your account.
+link-lead-new-password = You are about to set a new password for your account.
+link-lead-actions = There are a few steps to do for your account.
+link-lead-address = You are about to confirm the address { $address }.
+link-set-password = Set a password
+link-go-on = Go on
+link-confirm = Confirm the address
+link-other = You are signed in as { $other } here, and this link is for { $account }. If you go on, { $other } is signed out once { $account } has a new password, and not before.
+link-first-password-reason = Choose the password of your account.
+link-new-password-reason = Choose a new password for your account.
+link-expired-title = This link has expired
+link-expired = Its time is over, and nothing was changed. We can mail a fresh one to { $address }.
+link-expired-ask = Its time is over, and nothing was changed. Ask whoever gave it to you for a new one.
+link-renew = Mail me a fresh link
+link-renewed = A fresh link is on its way. It can take a minute to arrive; look among the unwanted mails, too.
+link-renewed-lately = A fresh link was mailed a few minutes ago. Look among the unwanted mails, too, or try again in ten minutes.
+link-not-renewed = There is no further link to be had in this way. Ask the people who sent you the first one.
+link-over-title = This link is no longer good
+link-used = It was used already, and works only once. Sign in with the password that was set with it.
+link-superseded = A newer mail took its place. Open the link in the newest mail.
+link-revoked = It was taken back, or your account has changed since. Sign in as you always do, or have a new link sent to you.
+link-unknown = There is no such link. Open it from the mail once more, and take care that the whole address is copied.
+link-open-again = Your browser has forgotten this link. Open it from the mail once more; if that does not help, allow cookies for this site.
+link-window-over = The time to set a password ran out, and nothing was changed. Open the link from the mail once more to get more time.
+link-expired-open-again = Its time ran out, and nothing was changed. Open it from the mail once more, and have a fresh one sent.
+link-somebody-else = It is for another account than the one you have signed in with, and nothing was changed. Sign out, then open it from the mail once more.
+link-address-title = Address confirmed
+link-address-confirmed = Your address is confirmed.
+link-code-title = Type the code from your mail
+link-code-lead = Type the address that the mail came to, and the code in it.
+link-code-address = Your email address
+link-code-wrong = Address and code do not belong together, or the code is no longer good. Compare both with the newest mail, or open the link in it.
+
+## A forgotten password
+
+forgot-title = Forgot your password?
+forgot-lead = Tell us who you are, and we mail you a link to set a new password.
+forgot-send = Mail me a link
+forgot-back = Back to signing in
+forgot-sent-title = Look into your mailbox
+forgot-sent = If there is an account of that name with an email address, a link is on its way to it. It can take a few minutes to arrive; look among the unwanted mails, too.
+
 ## Messages
 
 continue = Continue
@@ -257,6 +302,44 @@ mail-window-extended-lead = { $minutes ->
 mail-email-changed-subject = Your email address was changed
 mail-email-changed-lead = On { $when } your account was given another email address.
 mail-email-changed-next = From now on mails about your account go there and no longer here.
+
+mail-pre-registration-subject = Set your password
+mail-pre-registration-lead = An account has been prepared for you at { $realm }. Set a password, and it is yours.
+mail-pre-registration-lead-app = An account has been prepared for you at { $realm }. Set a password, and you can use { $app }.
+mail-forgotten-password-subject = Set a new password
+mail-forgotten-password-lead = Somebody, hopefully you, has forgotten the password of your account at { $realm }. Here you set a new one.
+mail-forgotten-password-not-you = If it was not you, there is nothing to do: without this mail nobody can set a password, and your old one still works.
+mail-set-password-subject = Set a new password
+mail-set-password-lead = The people who run { $realm } ask you to set a new password.
+mail-set-password-lead-app = The people who run { $realm } ask you to set a new password, so that you can go on using { $app }.
+mail-actions-subject = Something is left to do for your account
+mail-actions-lead = The people who run { $realm } ask you for a few steps with your account.
+mail-actions-lead-app = The people who run { $realm } ask you for a few steps with your account, so that you can go on using { $app }.
+mail-verify-link-subject = Confirm your email address
+mail-verify-link-lead = Confirm that this address is yours, so that { $realm } can reach you here.
+mail-update-email-subject = Confirm your new email address
+mail-update-email-lead = This address is to become the one of your account at { $realm }. It does once you confirm it.
+mail-link-set-password = Set a password
+mail-link-go-on = Go on
+mail-link-confirm = Confirm the address
+mail-link-host = The button leads to { $host }.
+mail-link-code = If the button does not work, open { $url } and type your address and this code:
+mail-link-username = Your user name is { $username }.
+mail-link-sign-in = Afterwards you sign in at { $url }
+mail-link-not-expected = It is meant for you alone, so give it to nobody. If you did not expect this mail, ask the people who run { $realm }.
+mail-link-days = { $count ->
+    [one] The link is good for 1 day and works once.
+   *[other] The link is good for { $count } days and works once.
+}
+mail-link-hours = { $count ->
+    [one] The link is good for 1 hour and works once.
+   *[other] The link is good for { $count } hours and works once.
+}
+mail-link-minutes = { $count ->
+    [0] The link is good for less than a minute and works once.
+    [one] The link is good for 1 minute and works once.
+   *[other] The link is good for { $count } minutes and works once.
+}
 
 mail-test-subject = The mail settings work
 mail-test-lead = This is a test message. It was sent on { $when }, because an administrator tried the mail settings.

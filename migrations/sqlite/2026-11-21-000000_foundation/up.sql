@@ -253,6 +253,7 @@ CREATE TABLE flows (
   proof_epoch TEXT,
   remember_me BOOLEAN NOT NULL,
   session_id TEXT,
+  link_id TEXT,
   consented BOOLEAN NOT NULL,
   flash TEXT,
   finished_at BIGINT,

@@ -199,6 +199,8 @@ pub enum Outcome {
     Bounced(String),
     /// It cannot be made into a mail.
     Failed(String),
+    /// What it says is no longer true: not sent.
+    Cancelled(String),
     /// The server had the content and did not say what it did with it.
     InDoubt(String),
     /// Not tried at all: back as it was.
@@ -222,6 +224,7 @@ pub fn settle(
         Outcome::Sent => (State::Sent, None, now),
         Outcome::Bounced(why) => (State::Bounced, Some(why.as_str()), now),
         Outcome::Failed(why) => (State::Failed, Some(why.as_str()), now),
+        Outcome::Cancelled(why) => (State::Cancelled, Some(why.as_str()), now),
         Outcome::InDoubt(why) => (State::InDoubt, Some(why.as_str()), now),
         Outcome::Released => (State::Queued, None, now),
         Outcome::TryLater(why) => {
@@ -231,8 +234,14 @@ pub fn settle(
             }
         }
     };
-    let tried = i64::from(*outcome != Outcome::Released);
-    let done = matches!(state, State::Sent | State::Bounced | State::Failed);
+    let tried = i64::from(!matches!(
+        outcome,
+        Outcome::Released | Outcome::Cancelled(_)
+    ));
+    let done = matches!(
+        state,
+        State::Sent | State::Bounced | State::Failed | State::Cancelled
+    );
     // In doubt keeps what sending it again would need, and the token by which its holder may still speak.
     let keep_token = state == State::InDoubt;
     let changed = db!(tx, |c| diesel::update(

@@ -38,7 +38,7 @@ fn purposes() -> Vec<Purpose> {
     ]
 }
 
-fn words(realm: &str, content: &Content, locale: Locale) -> Words {
+pub(super) fn words(realm: &str, content: &Content, locale: Locale) -> Words {
     let renderer = Renderer::new(Arc::new(Texts::builtin()), "id.rosewood.example").unwrap();
     let sender = transport::Sender {
         from: "idp@rosewood.example".parse().unwrap(),
@@ -51,6 +51,7 @@ fn words(realm: &str, content: &Content, locale: Locale) -> Words {
         sender: &sender,
         recipient: "bob@people.example",
         content,
+        link: None,
         locale,
         expires_at: WHEN.plus_seconds(598),
         now: WHEN,
@@ -104,7 +105,7 @@ fn escaped(text: &str) -> String {
         .replace('/', "&#x2F;")
 }
 
-const HOSTILE: [&str; 14] = [
+pub(super) const HOSTILE: [&str; 14] = [
     "<script>alert(1)</script>",
     "</title><img src=x onerror=alert(1)>",
     "{{ 7 * 7 }}{% include \"base.html\" %}{ $realm }",

@@ -304,3 +304,20 @@ async fn several_chunks_are_one_import(app: TestApp) {
     assert!(said[2500].contains("line 5,"), "{:?}", said[2500]);
     assert!(said[2501].contains("line 2002,"), "{:?}", said[2501]);
 }
+
+on_both!(people_without_a_password_get_a_link_once_the_file_is_through);
+async fn people_without_a_password_get_a_link_once_the_file_is_through(app: TestApp) {
+    let text = "username,email,password,enabled\nada,ada@harbour.example,,\nbob,bob@harbour.example,a secret of Bob,\n\
+                cid,,,\ndan,dan@harbour.example,,false\nbad,nothing,,\n";
+    let options = Options {
+        pre_register: true,
+        ..Options::default()
+    };
+    let tried = import(&app, &dry(&options), text).await;
+    assert_eq!(tried.count("accepted"), 4);
+    assert_eq!(app.count("SELECT count(*) AS value FROM links"), 0);
+    import(&app, &options, text).await;
+    let links = app.sql("SELECT u.username || ' ' || l.purpose AS value FROM links l JOIN users u ON u.id = l.user_id");
+    assert_eq!(links, ["ada pre-registration"]);
+    assert_eq!(app.count("SELECT count(*) AS value FROM outbox"), 1);
+}

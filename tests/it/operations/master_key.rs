@@ -79,6 +79,8 @@ fn everything_sealed_opens_under_the_new_key_alone() {
                 entropy: &Entropy,
             };
             let mail = mail::queue(tx, outbox, &notice)?;
+            vestibule::link::keys::newest(tx, outbox)?;
+            vestibule::link::keys::rotate(tx, outbox)?;
             Ok::<_, StoreError>((realm.id, mail))
         })
         .unwrap();
@@ -96,6 +98,7 @@ fn everything_sealed_opens_under_the_new_key_alone() {
         (1, 1, 1)
     );
     assert!(count.signing_keys >= 3);
+    assert_eq!(count.link_keys, 2);
 
     let new = Keyring::new(both.current);
     let tools = Tools {

@@ -1,0 +1,3 @@
+DROP TABLE link_requests;
+DROP TABLE links;
+DROP TABLE link_keys;

@@ -1,0 +1,89 @@
+//! What the sender of mails asks about links: the words of a mail as it goes out, and that it went out.
+//!
+//! The mail module knows no link; `app` gives it this. Token and code exist for as long as the mail is rendered.
+
+use std::sync::Arc;
+
+use super::{Link, LinkId, State, create, keys, rows, token, with_user};
+use crate::client;
+use crate::kernel::RealmId;
+use crate::kernel::seal::Keyring;
+use crate::mail::{LinkMail, Links, OutboxId};
+use crate::realm;
+use crate::store::{StoreError, Tx};
+
+/// Makes the words of links' mails.
+pub struct Linker {
+    keyring: Arc<Keyring>,
+    public_url: String,
+}
+
+impl Linker {
+    /// With the public URL, the only source of every link, without a slash at its end.
+    pub fn new(keyring: Arc<Keyring>, public_url: String) -> Self {
+        Self {
+            keyring,
+            public_url,
+        }
+    }
+}
+
+impl Links for Linker {
+    fn compose(
+        &self,
+        tx: &mut Tx<'_>,
+        realm: &RealmId,
+        link: &str,
+    ) -> Result<Result<LinkMail, String>, StoreError> {
+        let Some((link, user)) = with_user(tx, realm, &LinkId::new(link))? else {
+            return Ok(Err("its link is gone".to_owned()));
+        };
+        let now = tx.now()?;
+        if let Some(why) = dead(&link, link.state(&user, now), user.enabled) {
+            return Ok(Err(why.to_owned()));
+        }
+        let Some(realm) = realm::rows::by_id(tx, realm)? else {
+            return Ok(Err("its realm is gone".to_owned()));
+        };
+        let client = match &link.client_id {
+            Some(client_id) => client::rows::by_client_id(tx, &realm.id, client_id)?,
+            None => None,
+        };
+        let key = keys::by_version(tx, &self.keyring, link.key_version)?;
+        let issuer = format!("{}{}", self.public_url, realm.path());
+        let home = client.as_ref().and_then(|app| app.home(&self.public_url));
+        Ok(Ok(LinkMail {
+            kind: link.kind(),
+            url: create::address_of(&issuer, &token::token(&key, &link)),
+            code: token::code(&key, &link),
+            code_page: format!("{issuer}/login-actions/link"),
+            app: client.map(|client| client.display_name().to_owned()),
+            sign_in: home.unwrap_or_else(|| format!("{issuer}/account/")),
+            username: user.username,
+            seconds: match link.expires_at() {
+                Some(end) => end.seconds_since(now),
+                None => link.lifespan,
+            },
+        }))
+    }
+
+    fn handed_over(&self, tx: &mut Tx<'_>, link: &str, mail: &OutboxId) -> Result<(), StoreError> {
+        match rows::by_id(tx, &LinkId::new(link))? {
+            Some(link) => rows::start_life(tx, &link, mail),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a link is not mailed any more, for administrators.
+fn dead(link: &Link, state: State, enabled: bool) -> Option<&'static str> {
+    match state {
+        State::Created | State::Sent | State::Opened => None,
+        State::Committed => Some("its link was used already"),
+        State::Superseded => Some("a newer link took the place of its link"),
+        State::Expired => Some("its link expired before it could be sent"),
+        State::Revoked if link.revoked_at.is_some() => Some("its link was taken back"),
+        State::Revoked if !enabled => Some("its user was switched off"),
+        State::Revoked => Some("its user has another password or address by now"),
+    }
+}
