@@ -14,6 +14,7 @@ use super::call::{Call, Context, Outcome, Reply};
 use super::error::AdminError;
 use super::powers::Powers;
 use crate::import::jobs::{self, Job, NewJob, Source};
+use crate::import::lease;
 use crate::import::upload::{self, LONGEST_KEY, PIECE, Upload};
 use crate::import::verdicts::{self, State, Verdict};
 use crate::import::{Format, IfExists, Options};
@@ -357,7 +358,7 @@ fn shown(job: &Job) -> Value {
 /// The caller may not, there is none, or it is over.
 pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let job = found(context, ask)?;
-    if !jobs::cancel(context.tx, &job.realm_id, &job.id)? {
+    if !lease::cancel(context.tx, &job.realm_id, &job.id)? {
         return Err(AdminError::Conflict("The import is over already".into()));
     }
     let event = context

@@ -12,6 +12,7 @@ pub mod client_secrets;
 pub mod clients;
 pub mod composites;
 pub mod error;
+pub mod groups;
 pub mod imports;
 pub mod json;
 pub mod powers;
@@ -84,7 +85,9 @@ impl Table {
 
 /// Every route of the API but `/admin/serverinfo`; the first that fits a path takes it.
 pub fn table() -> Vec<Entry> {
-    let table = of_imports(of_people(of_clients(of_realms(Table(Vec::new())))));
+    let table = of_groups(of_imports(of_people(of_clients(of_realms(Table(
+        Vec::new(),
+    ))))));
     let table = of_roles(of_roles_by_id(table), "/{realm}");
     of_roles(table, "/{realm}/clients/{client}").0
 }
@@ -153,6 +156,22 @@ fn of_realms(table: Table) -> Table {
             watch::forgive,
         )
         .delete("/{realm}/sessions/{session}", sessions::delete)
+}
+
+fn of_groups(table: Table) -> Table {
+    let group = "/{realm}/groups/{group}";
+    let of_user = "/{realm}/users/{user}/groups";
+    let one = format!("{of_user}/{{group}}");
+    table
+        .get("/{realm}/groups", groups::list)
+        .post("/{realm}/groups", groups::create)
+        .get(group, groups::get)
+        .get(&format!("{group}/children"), groups::list)
+        .post(&format!("{group}/children"), groups::create)
+        .get(of_user, groups::of_user)
+        .get(&format!("{of_user}/count"), groups::count_of_user)
+        .put(&one, groups::join)
+        .delete(&one, groups::leave)
 }
 
 fn of_imports(table: Table) -> Table {

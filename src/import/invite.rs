@@ -3,6 +3,7 @@
 //! In portions with a marker of their own, in one transaction each, so that after a crash nobody is mailed twice.
 
 use super::jobs::{self, Job};
+use super::lease;
 use super::verdicts::{self, State};
 use crate::link::{self, NewLink, Purpose, Sender};
 use crate::mail::Mailer;
@@ -58,7 +59,7 @@ fn portion(
     let Some(last) = people.last() else {
         return Ok(Step::Done);
     };
-    if !jobs::invited(tx, &job.id, token, from, last.number)? {
+    if !lease::invited(tx, &job.id, token, from, last.number)? {
         return Ok(Step::Lost);
     }
     for user in people.iter().filter_map(|verdict| verdict.user.as_ref()) {

@@ -10,12 +10,15 @@
 
 mod auth0;
 pub mod check;
+mod commit;
 pub mod draft;
 pub mod format;
 mod invite;
 pub mod jobs;
 mod keycloak;
+pub mod lease;
 mod plan;
+mod produce;
 pub mod run;
 mod scan;
 mod seen;

@@ -4,7 +4,6 @@
 //! again and never guessed (reliability R-02). Names that somebody else took between the look and the write make the
 //! database refuse the chunk, which is then judged again.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,33 +12,22 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::check::{NewPassword, Rules};
-use super::draft::Problem;
-use super::format::{self, FileError, Format, Rows};
+use super::Counts;
+use super::check::Rules;
+use super::format::{FileError, Format};
 use super::invite;
-use super::jobs::{self, Job, LEASE, State};
-use super::plan::{self, Directory, Item, Refusal};
+use super::jobs::{Job, State};
+use super::lease::{self, LEASE};
+use super::produce::{Chunk, produce};
 use super::scan::{Scan, scan};
 use super::seen::Seen;
-use super::verdicts::{self, Verdict};
-use super::write::Pen;
-use super::{Counts, Options};
+use super::verdicts;
 use crate::kernel::{Entropy, RealmId};
 use crate::mail::Mailer;
-use crate::password::{Hasher, Password, Salt};
+use crate::password::Hasher;
 use crate::realm::{self, Realm, RequiredActionConfig};
 use crate::store::events::{self, Event};
-use crate::store::{Store, StoreError, Tx};
-
-/// The most rows of a chunk.
-const CHUNK_ROWS: usize = 1000;
-/// The most plain passwords of a chunk: each costs an Argon2, and a chunk should not take minutes.
-const CHUNK_PASSWORDS: usize = 100;
-/// About how many bytes of the file a chunk has at most.
-const CHUNK_BYTES: usize = 2 * 1024 * 1024;
-/// How often a chunk is tried while the database is away, each time after twice as long a pause.
-const TRIES: u32 = 8;
-const PAUSE: Duration = Duration::from_millis(100);
+use crate::store::{Store, StoreError};
 
 /// Where a job's file is read from, more than once.
 pub trait Source: Send + Sync + 'static {
@@ -99,27 +87,14 @@ pub enum Stop {
     Lost,
 }
 
-/// Rows that are committed together.
-struct Chunk {
-    first: i64,
-    last: i64,
-    items: Vec<Item>,
-}
-
-enum Outcome {
-    Committed(Vec<Verdict>),
-    /// The marker is not where this chunk begins, or the lease is not ours.
-    Elsewhere(Option<Job>),
-}
-
 /// A job at work.
-struct Work {
-    importer: Importer,
-    job: Job,
-    token: String,
-    rules: Arc<Rules>,
-    seen: Arc<Mutex<Seen>>,
-    counts: Counts,
+pub(super) struct Work {
+    pub(super) importer: Importer,
+    pub(super) job: Job,
+    pub(super) token: String,
+    pub(super) rules: Arc<Rules>,
+    pub(super) seen: Arc<Mutex<Seen>>,
+    pub(super) counts: Counts,
 }
 
 impl Importer {
@@ -132,7 +107,7 @@ impl Importer {
         let with = token.clone();
         let job = self
             .store
-            .run(move |store| store.tx(|tx| jobs::claim(tx, &job, &with, steal)))
+            .run(move |store| store.tx(|tx| lease::claim(tx, &job, &with, steal)))
             .await?;
         Ok(job.map(|job| Held { job, token }))
     }
@@ -237,7 +212,7 @@ impl Importer {
         self.store
             .run(move |store| {
                 store.tx(|tx| {
-                    if !jobs::finish(tx, &job.id, &token, state, error.as_deref())? {
+                    if !lease::finish(tx, &job.id, &token, state, error.as_deref())? {
                         return Ok(false);
                     }
                     let event = Event::new(&job.realm_id, "USERS_IMPORTED")
@@ -262,7 +237,7 @@ impl Work {
         let (id, token) = (self.job.id.clone(), self.token.clone());
         self.importer
             .store
-            .run(move |store| store.tx(|tx| jobs::set_total(tx, &id, &token, total)))
+            .run(move |store| store.tx(|tx| lease::set_total(tx, &id, &token, total)))
             .await
     }
 
@@ -338,12 +313,12 @@ impl Work {
         let (id, token) = (self.job.id.clone(), self.token.clone());
         self.importer
             .store
-            .run(move |store| store.tx(|tx| jobs::release(tx, &id, &token)))
+            .run(move |store| store.tx(|tx| lease::release(tx, &id, &token)))
             .await
     }
 
     /// Notes the names of rows that were committed before.
-    async fn replay(&self, chunk: &Chunk) -> Result<(), StoreError> {
+    pub(super) async fn replay(&self, chunk: &Chunk) -> Result<(), StoreError> {
         let (id, range) = (self.job.id.clone(), (chunk.first, chunk.last));
         let taken = self
             .importer
@@ -357,305 +332,6 @@ impl Work {
             }
         }
         Ok(())
-    }
-
-    /// Commits a chunk; `false` where the lease is lost.
-    async fn commit(&mut self, chunk: Arc<Chunk>) -> Result<bool, StoreError> {
-        let hashes = Arc::new(self.hashes(&chunk).await?);
-        let mut tried = 0;
-        loop {
-            match self.attempt(&chunk, &hashes).await {
-                Ok(Outcome::Committed(verdicts)) => {
-                    self.counts = counted(self.counts, chunk.last, &verdicts);
-                    let mut seen = self.seen.lock();
-                    for (item, verdict) in chunk.items.iter().zip(&verdicts) {
-                        metrics::counter!("idp_import_rows_total", "result" => verdict.state.as_str())
-                            .increment(1);
-                        if let (true, Ok(person)) = (verdict.state.is_taken(), &item.person) {
-                            seen.take(person, item.line);
-                        }
-                    }
-                    return Ok(true);
-                }
-                Ok(Outcome::Elsewhere(job)) => {
-                    let ours = job.filter(|job| {
-                        job.lease_token.as_deref() == Some(&self.token)
-                            && job.counts.done == chunk.last
-                    });
-                    // The commit whose answer never came had gone through.
-                    let Some(job) = ours else {
-                        return Ok(false);
-                    };
-                    self.counts = job.counts;
-                    self.replay(&chunk).await?;
-                    return Ok(true);
-                }
-                Err(error) if tried < TRIES => {
-                    tried += 1;
-                    if !is_race(&error) {
-                        tracing::warn!(%error, import = %self.job.id, "a chunk could not be stored; trying again");
-                        tokio::time::sleep(PAUSE * 2_u32.pow(tried)).await;
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn attempt(
-        &self,
-        chunk: &Arc<Chunk>,
-        hashes: &Arc<HashMap<i64, String>>,
-    ) -> Result<Outcome, StoreError> {
-        let (chunk, hashes) = (Arc::clone(chunk), Arc::clone(hashes));
-        let (rules, seen) = (Arc::clone(&self.rules), Arc::clone(&self.seen));
-        let (job, token, before) = (self.job.clone(), self.token.clone(), self.counts);
-        let entropy = self.importer.entropy;
-        self.importer
-            .store
-            .run(move |store| {
-                store.tx(|tx| {
-                    let from = chunk.first.saturating_sub(1);
-                    let here = Counts {
-                        done: from,
-                        ..before
-                    };
-                    // The marker first: its row is the lock that another worker of this job waits for.
-                    if !jobs::advance(tx, &job.id, &token, from, &here)? {
-                        let now = jobs::in_realm(tx, &job.realm_id, &job.id)?;
-                        return Ok(Outcome::Elsewhere(now));
-                    }
-                    let pen = Pen {
-                        rules: &rules,
-                        options: &job.options,
-                        entropy: &entropy,
-                        now: tx.now()?,
-                        hashes: &hashes,
-                    };
-                    let verdicts = judge_and_write(tx, &pen, &seen, &chunk.items)?;
-                    verdicts::insert(tx, &job.id, &verdicts)?;
-                    let counts = counted(before, chunk.last, &verdicts);
-                    if !jobs::advance(tx, &job.id, &token, from, &counts)? {
-                        return Err(StoreError::Locked("the import's marker moved".into()));
-                    }
-                    Ok(Outcome::Committed(verdicts))
-                })
-            })
-            .await
-    }
-
-    /// The hashes of the plain passwords of those rows that will be taken, made before the transaction.
-    async fn hashes(&self, chunk: &Arc<Chunk>) -> Result<HashMap<i64, String>, StoreError> {
-        if self.job.options.dry_run || plain(&chunk.items).next().is_none() {
-            return Ok(HashMap::new());
-        }
-        let wanted = {
-            let (chunk, rules) = (Arc::clone(chunk), Arc::clone(&self.rules));
-            let (seen, options) = (Arc::clone(&self.seen), self.job.options.clone());
-            self.importer
-                .store
-                .run(move |store| {
-                    store.read(|tx| worth_hashing(tx, &rules, &options, &seen, &chunk))
-                })
-                .await?
-        };
-        let mut hashes = HashMap::new();
-        // One place of the pool is left for people who sign in.
-        let at_once = std::thread::available_parallelism()
-            .map_or(1, |cores| cores.get().saturating_sub(1).max(1));
-        let mut waiting = wanted.into_iter();
-        let mut running = tokio::task::JoinSet::new();
-        loop {
-            while running.len() < at_once
-                && let Some((number, password)) = waiting.next()
-            {
-                let (hasher, entropy) = (self.importer.hasher.clone(), self.importer.entropy);
-                running.spawn(async move { (number, hash(&hasher, entropy, &password).await) });
-            }
-            match running.join_next().await {
-                None => return Ok(hashes),
-                Some(Ok((number, hash))) => {
-                    hashes.insert(number, hash);
-                }
-                Some(Err(_)) => return Err(StoreError::Panicked),
-            }
-        }
-    }
-}
-
-fn plain(items: &[Item]) -> impl Iterator<Item = (i64, &Password)> {
-    items.iter().filter_map(|item| match &item.person {
-        Ok(person) => match &person.password {
-            NewPassword::Plain { password, .. } => Some((item.number, password)),
-            NewPassword::None | NewPassword::Stored { .. } => None,
-        },
-        Err(_) => None,
-    })
-}
-
-fn worth_hashing(
-    tx: &mut Tx<'_>,
-    rules: &Rules,
-    options: &Options,
-    seen: &Mutex<Seen>,
-    chunk: &Chunk,
-) -> Result<Vec<(i64, Password)>, StoreError> {
-    let directory = Directory::load(tx, rules, &chunk.items)?;
-    let fates = plan::decide(
-        tx,
-        (rules, options),
-        (&directory, &seen.lock()),
-        &chunk.items,
-    )?;
-    let taken: std::collections::HashSet<i64> = chunk
-        .items
-        .iter()
-        .zip(&fates)
-        .filter(|(_, fate)| fate.is_ok())
-        .map(|(item, _)| item.number)
-        .collect();
-    Ok(plain(&chunk.items)
-        .filter(|(number, _)| taken.contains(number))
-        .map(|(number, password)| (number, password.clone()))
-        .collect())
-}
-
-/// Hashes a password as soon as the pool has room: people who sign in come first.
-async fn hash(hasher: &Hasher, entropy: Entropy, password: &Password) -> String {
-    loop {
-        let salt = Salt::new(|out: &mut [u8]| entropy.fill(out));
-        match hasher.hash(password.clone(), salt).await {
-            Ok(hash) => return hash.as_str().to_owned(),
-            Err(busy) => tokio::time::sleep(busy.retry_after).await,
-        }
-    }
-}
-
-fn judge_and_write(
-    tx: &mut Tx<'_>,
-    pen: &Pen<'_>,
-    seen: &Mutex<Seen>,
-    items: &[Item],
-) -> Result<Vec<Verdict>, StoreError> {
-    let mut directory = Directory::load(tx, pen.rules, items)?;
-    let mut fates = {
-        let seen = seen.lock();
-        plan::decide(tx, (pen.rules, pen.options), (&directory, &seen), items)?
-    };
-    if !pen.options.dry_run {
-        // Free since the passwords were hashed, and so without a hash: the next run of the file takes it.
-        for (item, fate) in items.iter().zip(fates.iter_mut()) {
-            let unhashed = plain(std::slice::from_ref(item))
-                .any(|(number, _)| !pen.hashes.contains_key(&number));
-            if fate.is_ok() && unhashed {
-                *fate = Err(Refusal::Reject(Problem::row(
-                    "somebody else changed this name while the import ran: import the row again",
-                )));
-            }
-        }
-    }
-    pen.write(tx, &mut directory, items, fates)
-}
-
-/// Whether somebody else was faster, so that the chunk is to be judged again at once.
-fn is_race(error: &StoreError) -> bool {
-    error.is_unique_violation()
-        || matches!(
-            error,
-            StoreError::Query(diesel::result::Error::RollbackTransaction)
-        )
-}
-
-fn counted(before: Counts, done: i64, verdicts: &[Verdict]) -> Counts {
-    let mut counts = Counts { done, ..before };
-    for verdict in verdicts {
-        let count = match verdict.state {
-            verdicts::State::Accepted => &mut counts.accepted,
-            verdicts::State::Updated => &mut counts.updated,
-            verdicts::State::Skipped => &mut counts.skipped,
-            verdicts::State::Rejected => &mut counts.rejected,
-        };
-        *count = count.saturating_add(1);
-        if verdict.state.is_taken() && verdict.problem.is_some() {
-            counts.noted = counts.noted.saturating_add(1);
-        }
-    }
-    counts
-}
-
-/// Reads and judges rows, and hands them on in chunks; one ends where the marker stands.
-fn produce(
-    source: &dyn Source,
-    format: Format,
-    rules: &Rules,
-    done: i64,
-    to: &mpsc::Sender<Result<Chunk, FileError>>,
-) {
-    let opened = source
-        .open()
-        .and_then(|input| format::open(input, Some(format)));
-    let result = opened.and_then(|(_, rows)| produce_from(rows, rules, done, to));
-    if let Err(error) = result {
-        // Nobody listens any more where the work was stopped.
-        let _ = to.blocking_send(Err(error));
-    }
-}
-
-fn produce_from(
-    mut rows: Box<dyn Rows>,
-    rules: &Rules,
-    done: i64,
-    to: &mpsc::Sender<Result<Chunk, FileError>>,
-) -> Result<(), FileError> {
-    let mut number: i64 = 0;
-    let mut ended = Ok(());
-    loop {
-        let mut chunk = Chunk {
-            first: number.saturating_add(1),
-            last: number,
-            items: Vec::new(),
-        };
-        let (mut bytes, mut passwords) = (0_usize, 0_usize);
-        while chunk.items.len() < CHUNK_ROWS
-            && bytes < CHUNK_BYTES
-            && passwords < CHUNK_PASSWORDS
-            && (number != done || chunk.items.is_empty())
-        {
-            let row = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => break,
-                // What came before it is good.
-                Err(error) => {
-                    ended = Err(error);
-                    break;
-                }
-            };
-            number = number.saturating_add(1);
-            bytes = bytes.saturating_add(row.bytes);
-            let person =
-                row.draft
-                    .map_err(Refusal::Reject)
-                    .and_then(|draft| match draft.passed_over {
-                        Some(reason) => Err(Refusal::Skip(Problem::row(reason), None)),
-                        None => rules.judge(draft).map(Box::new).map_err(Refusal::Reject),
-                    });
-            let is_plain = person
-                .as_ref()
-                .is_ok_and(|person| matches!(person.password, NewPassword::Plain { .. }));
-            passwords = passwords.saturating_add(usize::from(is_plain));
-            chunk.items.push(Item {
-                number,
-                line: row.line,
-                person,
-            });
-        }
-        if chunk.items.is_empty() {
-            return ended;
-        }
-        chunk.last = number;
-        if to.blocking_send(Ok(chunk)).is_err() || ended.is_err() {
-            return ended;
-        }
     }
 }
 
@@ -671,7 +347,7 @@ impl Beat {
                 tokio::time::sleep(every).await;
                 let (id, token) = (id.clone(), token.clone());
                 let held = store
-                    .run(move |store| store.tx(|tx| jobs::renew(tx, &id, &token)))
+                    .run(move |store| store.tx(|tx| lease::renew(tx, &id, &token)))
                     .await;
                 if matches!(held, Ok(false)) {
                     break;

@@ -1,10 +1,11 @@
 //! CSV with a header row (RFC 4180; UTF-8 with or without BOM).
 
+use std::collections::VecDeque;
 use std::io::{BufRead, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use csv::{ByteRecord, ReaderBuilder};
+use parking_lot::Mutex;
 
 use super::{FileError, LONGEST_ROW, Row, Rows};
 use crate::import::draft::{Draft, Problem, Secret};
@@ -35,22 +36,47 @@ const LONGEST_CELL: usize = 64 * 1024;
 
 pub(super) struct CsvRows<R> {
     reader: csv::Reader<Bounded<R>>,
-    budget: Arc<AtomicUsize>,
+    window: Arc<Mutex<Window>>,
     columns: Vec<String>,
     record: ByteRecord,
 }
 
-/// Ends the file where one row takes more than its share.
+/// Ends the file where one row takes more than its share, and remembers the bytes of the row at hand.
 struct Bounded<R> {
     inner: R,
-    budget: Arc<AtomicUsize>,
+    window: Arc<Mutex<Window>>,
+}
+
+/// The bytes that were read and whose rows have not all been handed on.
+#[derive(Default)]
+struct Window {
+    bytes: VecDeque<u8>,
+    /// Where in the file they begin.
+    start: u64,
+}
+
+impl Window {
+    /// Lets go of what lies before the row that starts at `start`; answers how many line ends stand before its first
+    /// character. The parser counts the end of the row before, and empty lines, to the row that follows.
+    fn line_ends(&mut self, start: u64) -> u64 {
+        let passed = usize::try_from(start.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        self.bytes.drain(..passed.min(self.bytes.len()));
+        self.start = start;
+        let ends = self
+            .bytes
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .filter(|byte| **byte == b'\n');
+        ends.count() as u64
+    }
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(into)?;
-        let used = self.budget.fetch_add(read, Relaxed).saturating_add(read);
-        if used > LONGEST_ROW {
+        let mut window = self.window.lock();
+        window.bytes.extend(into.iter().take(read));
+        if window.bytes.len() > LONGEST_ROW {
             return Err(std::io::Error::other("a row is too long"));
         }
         Ok(read)
@@ -60,14 +86,14 @@ impl<R: Read> Read for Bounded<R> {
 impl<R: BufRead> CsvRows<R> {
     /// Reads the header row.
     pub(super) fn open(input: R) -> Result<Self, FileError> {
-        let budget = Arc::new(AtomicUsize::new(0));
+        let window = Arc::new(Mutex::new(Window::default()));
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(64 * 1024)
             .from_reader(Bounded {
                 inner: input,
-                budget: Arc::clone(&budget),
+                window: Arc::clone(&window),
             });
         let mut record = ByteRecord::new();
         if !reader
@@ -79,7 +105,7 @@ impl<R: BufRead> CsvRows<R> {
         let columns = columns(&record)?;
         Ok(Self {
             reader,
-            budget,
+            window,
             columns,
             record,
         })
@@ -160,8 +186,12 @@ fn failed(error: &csv::Error, line: u64) -> FileError {
 
 impl<R: BufRead + Send> Rows for CsvRows<R> {
     fn next(&mut self) -> Result<Option<Row>, FileError> {
-        self.budget.store(0, Relaxed);
-        let before = self.reader.position().line();
+        let position = self.reader.position().clone();
+        let line_of = |window: &Mutex<Window>| {
+            let ends = window.lock().line_ends(position.byte());
+            position.line().saturating_add(ends)
+        };
+        let before = line_of(&self.window);
         let more = self
             .reader
             .read_byte_record(&mut self.record)
@@ -169,9 +199,9 @@ impl<R: BufRead + Send> Rows for CsvRows<R> {
         if !more {
             return Ok(None);
         }
-        let line = self.record.position().map_or(before, csv::Position::line);
         Ok(Some(Row {
-            line,
+            // Asked anew: before, not all of the line ends may have been read.
+            line: line_of(&self.window),
             bytes: self.record.as_slice().len(),
             draft: read(&self.columns, &self.record),
         }))

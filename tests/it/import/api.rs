@@ -300,7 +300,7 @@ async fn whoever_manages_people_gains_nothing_by_an_import(app: TestApp) {
             .password_grant("plain", &plain.password)
             .await
             .status,
-        401
+        400
     );
     assert_eq!(
         post(&app, &clerk, "?createMissing=true", ("text/csv", text))
@@ -340,4 +340,84 @@ async fn a_large_packed_file_goes_through_and_one_can_be_cancelled(app: TestApp)
         "every stored person has a verdict that is counted"
     );
     assert!(stored < 20_000);
+}
+
+on_both!(groups_are_made_listed_joined_and_left);
+/// In Keycloak's shapes, as recorded.
+async fn groups_are_made_listed_joined_and_left(app: TestApp) {
+    let admin = operator(&app).await;
+    let ada = app.user("ada").await;
+    let call = |method: Method, path: &str, body: Option<Value>| {
+        let url = app.here(&format!("{}/admin/realms/t1{path}", app.public_url()));
+        let request = app.http.request(method, url).bearer_auth(&admin);
+        match body {
+            Some(body) => request.json(&body),
+            None => request,
+        }
+    };
+    let named = |name: &str| Some(serde_json::json!({ "name": name }));
+    let made = call(Method::POST, "/groups", named("staff"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status(), 201);
+    let place = made.headers()["Location"].to_str().unwrap().to_owned();
+    let staff = place.rsplit('/').next().unwrap().to_owned();
+    let again = answer(call(Method::POST, "/groups", named("staff"))).await;
+    assert_eq!(
+        again,
+        (
+            409,
+            serde_json::json!({ "errorMessage": "Top level group named 'staff' already exists." })
+        )
+    );
+    let none = answer(call(Method::POST, "/groups", named(" "))).await;
+    assert_eq!(
+        none,
+        (
+            400,
+            serde_json::json!({ "errorMessage": "Group name is missing" })
+        )
+    );
+    let child = call(
+        Method::POST,
+        &format!("/groups/{staff}/children"),
+        named("child"),
+    );
+    assert_eq!(answer(child).await.0, 201);
+    let (_, list) = answer(call(Method::GET, "/groups", None)).await;
+    assert_eq!(
+        (&list[0]["path"], &list[0]["subGroupCount"]),
+        (&"/staff".into(), &1.into()),
+        "{list}"
+    );
+    let own = format!("/users/{}/groups", ada.id);
+    for _ in 0..2 {
+        assert_eq!(
+            answer(call(Method::PUT, &format!("{own}/{staff}"), None))
+                .await
+                .0,
+            204
+        );
+    }
+    let (_, groups) = answer(call(Method::GET, &own, None)).await;
+    assert_eq!(
+        groups,
+        serde_json::json!([{ "id": staff, "name": "staff", "path": "/staff", "subGroups": [] }])
+    );
+    let (_, count) = answer(call(Method::GET, &format!("{own}/count"), None)).await;
+    assert_eq!(count, serde_json::json!({ "count": 1 }));
+    let unknown = answer(call(Method::PUT, &format!("{own}/nope"), None)).await;
+    assert_eq!(
+        unknown,
+        (404, serde_json::json!({ "error": "Group not found" }))
+    );
+    assert_eq!(
+        answer(call(Method::DELETE, &format!("{own}/{staff}"), None))
+            .await
+            .0,
+        204
+    );
+    let (_, groups) = answer(call(Method::GET, &own, None)).await;
+    assert_eq!(groups, serde_json::json!([]));
 }
