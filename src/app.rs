@@ -19,6 +19,7 @@ use serde_json::{Map, json};
 use crate::admin::users::cohort;
 use crate::campaign;
 use crate::config::{Proxies, limits};
+use crate::import;
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
 use crate::link::Linker;
@@ -113,6 +114,16 @@ pub fn engine(parts: Parts) -> Result<Engine, StartError> {
         public_url: parts.public_url,
         proxies: parts.proxies,
     })
+}
+
+/// What imports of people work with.
+pub fn importer(engine: &Engine) -> import::run::Importer {
+    import::run::Importer {
+        store: engine.store.clone(),
+        hasher: engine.hasher.clone(),
+        entropy: engine.entropy,
+        mailer: engine.mailer.clone(),
+    }
 }
 
 /// The first administrator, as the operator wants him.
@@ -217,6 +228,7 @@ pub struct Running {
     management: Option<ServerHandle>,
     draining: Arc<AtomicBool>,
     mail: mail::Running,
+    imports: import::worker::Running,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     servers: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
 }
@@ -253,12 +265,14 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         None => None,
     };
     let mail = engine.mailer.spawn();
+    let imports = import::worker::Running::start(importer(&engine), Arc::clone(&engine.keyring));
     Ok(Running {
         engine,
         public: public_handle,
         management,
         draining,
         mail,
+        imports,
         tasks,
         servers,
     })
@@ -275,8 +289,8 @@ impl Running {
                 tokio::time::sleep(drain).await;
                 self.public.stop(true).await;
             };
-            // Another node, or this one after its restart, sends what is queued meanwhile.
-            tokio::join!(serving, self.mail.stop());
+            // Another node, or this one after its restart, sends and imports what is left meanwhile.
+            tokio::join!(serving, self.mail.stop(), self.imports.stop());
             if let Some(management) = self.management {
                 management.stop(false).await;
             }

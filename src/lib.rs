@@ -8,6 +8,8 @@ pub mod client;
 pub mod config;
 pub mod demo;
 pub mod flow;
+pub mod group;
+pub mod import;
 pub mod kernel;
 pub mod link;
 pub mod logging;

@@ -18,6 +18,8 @@ pub struct Ask {
     pub method: Method,
     /// The hash of the password in the body, made before the transaction.
     pub hash: Option<String>,
+    /// Whether the caller asks for CSV rather than JSON.
+    pub wants_csv: bool,
     names: HashMap<String, String>,
     query: Vec<(String, String)>,
     is_json: bool,
@@ -62,6 +64,7 @@ impl Ask {
         Self {
             method: request.method().clone(),
             hash: None,
+            wants_csv: accepts_csv(request),
             names,
             query: form_urlencoded::parse(request.query_string().as_bytes())
                 .into_owned()
@@ -165,6 +168,15 @@ impl Ask {
     pub fn object(&self, shape: &Shape) -> Result<Map<String, Value>, AdminError> {
         shape.read(self.json()?)
     }
+}
+
+/// Whether the first media type that the caller accepts is CSV.
+fn accepts_csv(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    accept
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split([',', ';']).next())
+        .is_some_and(|first| first.trim().eq_ignore_ascii_case("text/csv"))
 }
 
 #[cfg(test)]

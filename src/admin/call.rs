@@ -245,6 +245,43 @@ impl FromRequest for Call {
 }
 
 impl Call {
+    /// A call whose body its handler reads by itself.
+    pub fn bare(request: &HttpRequest, engine: &Arc<Engine>) -> Self {
+        Self {
+            token: bearer(request),
+            peer: Peer::of(request, engine),
+            ask: Ask::of(request, None),
+            engine: Arc::clone(engine),
+        }
+    }
+
+    /// Does work in a write transaction, after the caller has been judged in it.
+    ///
+    /// # Errors
+    /// The caller's token does not stand, and whatever the work answers.
+    pub async fn within<R: Send + 'static>(
+        &self,
+        work: impl for<'a, 'tx> FnOnce(&mut Context<'a, 'tx>, &Ask) -> Result<R, AdminError>
+        + Send
+        + 'static,
+    ) -> Result<R, AdminError> {
+        let Self {
+            engine,
+            token,
+            peer,
+            ask,
+        } = self.clone();
+        let store = engine.store.clone();
+        store
+            .run(move |store| {
+                store.tx(|tx| {
+                    let mut context = enter(tx, &engine, (token.as_deref(), &peer), &ask)?;
+                    work(&mut context, &ask)
+                })
+            })
+            .await
+    }
+
     /// Runs a handler to its answer.
     async fn run(self, handler: Handler) -> HttpResponse {
         let engine = Arc::clone(&self.engine);

@@ -13,6 +13,8 @@ pub mod client_secrets;
 pub mod clients;
 pub mod composites;
 pub mod error;
+pub mod groups;
+pub mod imports;
 pub mod json;
 pub mod links;
 pub mod powers;
@@ -44,6 +46,8 @@ enum Work {
     Plain(Handler),
     /// Checks, then a hash, then the work.
     Password(Prepare, Handler),
+    /// Takes a file of people, as it arrives.
+    Import,
 }
 
 /// The API's routes, being put together.
@@ -84,6 +88,7 @@ impl Table {
 /// Every route of the API but `/admin/serverinfo`; the first that fits a path takes it.
 pub fn table() -> Vec<Entry> {
     let table = of_campaigns(of_people(of_clients(of_realms(Table(Vec::new())))));
+    let table = of_groups(of_imports(table));
     let table = of_roles(of_roles_by_id(table), "/{realm}");
     of_roles(table, "/{realm}/clients/{client}").0
 }
@@ -95,6 +100,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         let route = match entry.work {
             Work::Plain(handler) => on(entry.method, handler),
             Work::Password(prepare, handler) => on_with_password(entry.method, prepare, handler),
+            Work::Import => web::method(entry.method).to(imports::post),
         };
         scope.route(&entry.path, route)
     });
@@ -151,6 +157,32 @@ fn of_realms(table: Table) -> Table {
             watch::forgive,
         )
         .delete("/{realm}/sessions/{session}", sessions::delete)
+}
+
+fn of_groups(table: Table) -> Table {
+    let group = "/{realm}/groups/{group}";
+    let of_user = "/{realm}/users/{user}/groups";
+    let one = format!("{of_user}/{{group}}");
+    table
+        .get("/{realm}/groups", groups::list)
+        .post("/{realm}/groups", groups::create)
+        .get(group, groups::get)
+        .get(&format!("{group}/children"), groups::list)
+        .post(&format!("{group}/children"), groups::create)
+        .get(of_user, groups::of_user)
+        .get(&format!("{of_user}/count"), groups::count_of_user)
+        .put(&one, groups::join)
+        .delete(&one, groups::leave)
+}
+
+fn of_imports(table: Table) -> Table {
+    let import = "/{realm}/user-imports/{import}";
+    table
+        .get("/{realm}/user-imports", imports::list)
+        .on(Method::POST, "/{realm}/user-imports", Work::Import)
+        .get(import, imports::get)
+        .get(&format!("{import}/rows"), imports::rows)
+        .post(&format!("{import}/cancel"), imports::cancel)
 }
 
 fn of_clients(table: Table) -> Table {

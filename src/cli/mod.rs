@@ -12,6 +12,7 @@ mod output;
 mod realm;
 mod rotate_master;
 mod serve;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,9 @@ enum Command {
     /// Realms.
     #[command(subcommand)]
     Realm(realm::Command),
+    /// People, in bulk.
+    #[command(subcommand)]
+    User(user::Command),
     /// Administrators, for whoever has the host: break glass.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -104,6 +108,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(options) => load(config).and_then(|config| doctor::run(&config, &options)),
         Command::Keys(command) => load(config).and_then(|config| keys::run(&config, &command)),
         Command::Realm(command) => load(config).and_then(|config| realm::run(&config, &command)),
+        Command::User(command) => load(config).and_then(|config| user::run(&config, &command)),
         Command::Admin(command) => load(config).and_then(|config| admin::run(&config, command)),
     };
     match result {

@@ -17,6 +17,7 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::{Failure, boot};
 use crate::config::Config;
+use crate::import;
 use crate::kernel::Entropy;
 use crate::kernel::seal::{Keyring, MasterKey};
 use crate::oidc::provision::{MASTER, Tools};
@@ -143,6 +144,7 @@ fn seal_anew(store: &Store, old: MasterKey, new: MasterKey) -> Result<Resealed, 
     store
         .tx(|tx| {
             let resealed = reseal::everything(tx, tools)?;
+            import::upload::reseal(tx, &keyring, &Entropy)?;
             meta::put(tx, MASTER_KEY_FINGERPRINT, &fingerprint)?;
             if let Some(master) = realm::rows::by_name(tx, MASTER)? {
                 let event = Event::new(&master.id, "KEY_ROTATED")

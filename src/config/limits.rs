@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const REQUEST_HEAD: Duration = Duration::from_secs(5);
 /// A request's body must be complete after this.
 pub const REQUEST_BODY: Duration = Duration::from_secs(30);
+/// A file of people must be complete after this; its sender has been let in before it is read.
+pub const IMPORT_BODY: Duration = Duration::from_secs(3600);
 /// An idle connection is closed after this.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A TLS handshake must be complete after this.

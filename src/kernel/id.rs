@@ -83,3 +83,11 @@ text_newtype!(
     /// A credential's id.
     CredentialId
 );
+text_newtype!(
+    /// A group's id.
+    GroupId
+);
+text_newtype!(
+    /// An import's id.
+    ImportId
+);

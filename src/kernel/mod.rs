@@ -12,4 +12,6 @@ pub mod typed_code;
 pub use clock::{Clock, Timestamp};
 pub use entropy::{Entropy, sha256, sha256_base64};
 pub(crate) use id::text_newtype;
-pub use id::{ClientScopeId, ClientUuid, CredentialId, RealmId, RoleId, SessionId, UserId};
+pub use id::{
+    ClientScopeId, ClientUuid, CredentialId, GroupId, ImportId, RealmId, RoleId, SessionId, UserId,
+};

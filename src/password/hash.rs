@@ -1,10 +1,14 @@
 //! Stored password hashes: what a row holds, how it is read, what it costs to verify.
 //!
-//! A hash is a PHC string. Its cost is read and capped before anything is computed, because a
-//! row may come from an import, and a hostile cost would take the machine. Formats of other
-//! systems are further variants of [`Scheme`] and touch only this file. Called by the hasher,
-//! the user module's rows, and imports.
+//! A hash is a PHC string, or what another system wrote. Its cost is read and capped before
+//! anything is computed, because a row may come from an import, and a hostile cost would take
+//! the machine. Hashes are made with Argon2id alone; those of other systems (`foreign.rs`) are
+//! verified until the first sign-in replaces them. Called by the hasher, the user module's
+//! rows, and imports.
 
+mod foreign;
+
+use self::foreign::Foreign;
 use argon2::password_hash::phc;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
@@ -18,8 +22,8 @@ const MAXIMUM_ITERATIONS: u32 = 10;
 const MAXIMUM_PARALLELISM: u32 = 16;
 /// The shortest digest that is worth comparing, in bytes.
 const MINIMUM_OUTPUT_BYTES: usize = 16;
-/// The longest PHC string that is looked at, in bytes.
-const MAXIMUM_TEXT_BYTES: usize = 512;
+/// The longest string that is looked at, in bytes.
+const MAXIMUM_TEXT_BYTES: usize = 1024;
 /// The length of the digests made here, in bytes.
 const OUTPUT_BYTES: usize = 32;
 
@@ -54,6 +58,15 @@ impl Cost {
         Ok(self.params(OUTPUT_BYTES)?.block_count())
     }
 
+    /// What it takes, in the hasher's measure.
+    pub fn work(self) -> Result<Work, argon2::Error> {
+        Ok(Work {
+            units: self.units(),
+            memory_kib: self.memory_kib,
+            blocks: self.blocks()?,
+        })
+    }
+
     fn params(self, output_bytes: usize) -> Result<Params, argon2::Error> {
         Params::new(
             self.memory_kib,
@@ -68,6 +81,17 @@ impl Cost {
             && self.iterations <= MAXIMUM_ITERATIONS
             && self.parallelism <= MAXIMUM_PARALLELISM
     }
+}
+
+/// What it takes to verify a hash, in the hasher's measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Work {
+    /// Time is proportional to this: KiB that Argon2 visits, or what takes as long.
+    pub units: u64,
+    /// The memory that it needs in all.
+    pub memory_kib: u32,
+    /// How much of it comes from the pool's buffers.
+    pub blocks: usize,
 }
 
 /// A stored password hash. It has no `Debug` or `Display`; [`PasswordHash::as_str`] is for the
@@ -88,31 +112,53 @@ enum Scheme {
         salt: Vec<u8>,
         output: Vec<u8>,
     },
+    Foreign(Foreign),
 }
 
 /// Why a stored hash is refused. The hash itself is in none of the texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashFormatError {
-    /// Not a PHC string, or one with parts missing or to spare.
-    #[error("the password hash is not a complete PHC string")]
+    /// Of no known form, or with parts missing or to spare.
+    #[error("the password hash is incomplete or of no known form")]
     Malformed,
-    /// A PHC string of an algorithm or version that is not understood.
-    #[error("the password hash uses an algorithm or version that is not supported")]
+    /// An algorithm or version that is not understood.
+    #[error(
+        "the password hash uses an algorithm or version that is not supported (argon2id, argon2i, bcrypt, \
+         PBKDF2, scrypt, Firebase's scrypt, LDAP's SSHA family and Django's are)"
+    )]
     Unsupported,
     /// The cost is above the caps or below what the algorithm allows.
     #[error(
-        "the cost of the password hash is out of bounds (at most m={MAXIMUM_MEMORY_KIB}, \
-         t={MAXIMUM_ITERATIONS}, p={MAXIMUM_PARALLELISM})"
+        "the cost of the password hash is out of bounds (at most {MAXIMUM_MEMORY_KIB} KiB of memory, \
+         Argon2 t={MAXIMUM_ITERATIONS} and p={MAXIMUM_PARALLELISM}, bcrypt 15, PBKDF2 3000000)"
     )]
     Cost,
 }
 
 impl PasswordHash {
-    /// Reads a stored or imported PHC string (`$argon2id$v=19$m=19456,t=2,p=1$salt$output`).
+    /// Reads a stored or imported hash: a PHC string (`$argon2id$v=19$m=19456,t=2,p=1$salt$output`), or one of the
+    /// forms of other systems.
     pub fn parse(text: &str) -> Result<PasswordHash, HashFormatError> {
         if text.len() > MAXIMUM_TEXT_BYTES {
             return Err(HashFormatError::Malformed);
         }
+        // Django and LDAP put their own word before the same string.
+        let bare = ["argon2", "{ARGON2}"]
+            .iter()
+            .find_map(|word| text.strip_prefix(word).filter(|rest| !rest.is_empty()));
+        let owned = bare.map(|rest| format!("${}", rest.trim_start_matches('$')));
+        let text = owned.as_deref().unwrap_or(text);
+        if text.starts_with("$argon2") {
+            return Self::parse_argon2(text);
+        }
+        let scheme = Scheme::Foreign(Foreign::parse(text)?);
+        Ok(PasswordHash {
+            text: text.to_owned(),
+            scheme,
+        })
+    }
+
+    fn parse_argon2(text: &str) -> Result<PasswordHash, HashFormatError> {
         let phc = phc::PasswordHash::new(text).map_err(|_| HashFormatError::Malformed)?;
         let algorithm = match phc.algorithm.as_str() {
             "argon2id" => Algorithm::Argon2id,
@@ -206,13 +252,16 @@ impl PasswordHash {
         password: &Password,
         memory: &mut [Block],
     ) -> Result<bool, argon2::Error> {
-        let Scheme::Argon2 {
-            algorithm,
-            version,
-            cost,
-            salt,
-            output,
-        } = &self.scheme;
+        let (algorithm, version, cost, salt, output) = match &self.scheme {
+            Scheme::Foreign(foreign) => return Ok(foreign.verify(password.expose().as_bytes())),
+            Scheme::Argon2 {
+                algorithm,
+                version,
+                cost,
+                salt,
+                output,
+            } => (algorithm, version, cost, salt, output),
+        };
         let mut computed = vec![0; output.len()];
         Argon2::new(*algorithm, *version, cost.params(output.len())?)
             .hash_password_into_with_memory(
@@ -225,9 +274,19 @@ impl PasswordHash {
     }
 
     /// What verifying this hash costs.
-    pub(super) fn cost(&self) -> Cost {
-        let Scheme::Argon2 { cost, .. } = &self.scheme;
-        *cost
+    pub(super) fn work(&self) -> Result<Work, argon2::Error> {
+        match &self.scheme {
+            Scheme::Argon2 { cost, .. } => cost.work(),
+            Scheme::Foreign(foreign) => Ok(foreign.work()),
+        }
+    }
+
+    /// What to say of a hash that a stolen copy would give away quickly; `None` for all others.
+    pub fn weakness(&self) -> Option<&'static str> {
+        match &self.scheme {
+            Scheme::Argon2 { .. } => None,
+            Scheme::Foreign(foreign) => foreign.weakness(),
+        }
     }
 
     /// Whether this hash is weaker than one made now: another algorithm or version, less
@@ -239,7 +298,10 @@ impl PasswordHash {
             cost,
             salt,
             output,
-        } = &self.scheme;
+        } = &self.scheme
+        else {
+            return true;
+        };
         *algorithm != Algorithm::Argon2id
             || *version != Version::V0x13
             || cost.memory_kib < now.memory_kib
@@ -321,7 +383,10 @@ mod tests {
         let password = Password::parse("password").unwrap();
         assert!(
             stored
-                .verify(&password, &mut memory(stored.cost()))
+                .verify(
+                    &password,
+                    &mut vec![Block::new(); stored.work().unwrap().blocks]
+                )
                 .unwrap()
         );
     }
@@ -359,14 +424,14 @@ mod tests {
             format!("$argon2id$v=19$m=65536,t=1,p=1${SALT}"),
             format!("$argon2id$v=19$m=65536,t=1,p=1${SALT}$AAECAwQFBgcICQoLDA"),
             format!("$argon2id$v=19$m=65536,t=1,p=1$AAEC${OUTPUT}"),
-            format!("$argon2id$v=19$m=65536,t=1,p=1${SALT}${}", "A".repeat(600)),
+            format!("$argon2id$v=19$m=65536,t=1,p=1${SALT}${}", "A".repeat(1100)),
         ] {
             assert_eq!(refusal(&text), Some(HashFormatError::Malformed), "{text}");
         }
         for text in [
             format!("$argon2d$v=19$m=65536,t=1,p=1${SALT}${OUTPUT}"),
             format!("$argon2id$v=20$m=65536,t=1,p=1${SALT}${OUTPUT}"),
-            format!("$scrypt$ln=10,r=8,p=1${SALT}${OUTPUT}"),
+            format!("$rot13$ln=10,r=8,p=1${SALT}${OUTPUT}"),
         ] {
             assert_eq!(refusal(&text), Some(HashFormatError::Unsupported), "{text}");
         }

@@ -21,7 +21,7 @@ use metrics::{gauge, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Password;
-use super::hash::{Cost, PasswordHash, Salt};
+use super::hash::{Cost, PasswordHash, Salt, Work};
 use super::memory::MemoryPool;
 use super::queue::{Busy, Queue};
 
@@ -163,7 +163,7 @@ impl Hasher {
     /// Hashes a new password with the configured cost.
     pub async fn hash(&self, password: Password, salt: Salt) -> Result<PasswordHash, Busy> {
         let cost = self.0.cost;
-        self.run(cost, move |memory| {
+        self.run(cost.work(), move |memory| {
             PasswordHash::compute(&password, &salt, cost, memory)
         })
         .await
@@ -180,7 +180,7 @@ impl Hasher {
         let stored = stored.unwrap_or(&self.0.dummy).clone();
         let weaker = stored.is_weaker_than(self.0.cost);
         let equal = self
-            .run(stored.cost(), move |memory| {
+            .run(stored.work(), move |memory| {
                 stored.verify(&password, memory)
             })
             .await?;
@@ -204,18 +204,22 @@ impl Hasher {
         }
     }
 
-    async fn run<T, F>(&self, cost: Cost, work: F) -> Result<T, Busy>
+    async fn run<T, F>(&self, work: Result<Work, argon2::Error>, compute: F) -> Result<T, Busy>
     where
         T: Send + 'static,
         F: FnOnce(&mut [Block]) -> Result<T, argon2::Error> + Send + 'static,
     {
-        let oversize = cost.memory_kib > self.0.cost.memory_kib;
+        let work = work.map_err(|error| {
+            tracing::error!(%error, "argon2 refused its parameters");
+            UNFINISHED
+        })?;
+        let oversize = work.memory_kib > self.0.cost.memory_kib;
         let queue = if oversize {
             &self.0.oversize_queue
         } else {
             &self.0.queue
         };
-        let place = queue.admit(cost.units())?;
+        let place = queue.admit(work.units)?;
         let turn = if oversize {
             Some(permit_of(&self.0.oversize).await?)
         } else {
@@ -228,8 +232,8 @@ impl Hasher {
         // From here on nothing is cancelled: the task owns the permits and returns them itself.
         let task = tokio::task::spawn_blocking(move || {
             let _permits = (turn, permit);
-            let (done, seconds) = pool.compute(cost, work);
-            queue.record(cost.units(), seconds);
+            let (done, seconds) = pool.compute(work.blocks, compute);
+            queue.record(work.units, seconds);
             done
         });
         match task.await {
@@ -263,17 +267,20 @@ impl Pool {
     /// Computes on a blocking thread, under a permit; answers the seconds it took as well.
     fn compute<T>(
         &self,
-        cost: Cost,
+        blocks: usize,
         work: impl FnOnce(&mut [Block]) -> Result<T, argon2::Error>,
     ) -> (Result<T, argon2::Error>, f64) {
         let _in_use = InUse::begin(self);
         let started = Instant::now();
-        let done = cost.blocks().and_then(|blocks| {
+        let done = if blocks == 0 {
+            // Other systems' hashes bring the little memory that they need.
+            work(&mut [])
+        } else {
             let mut memory = self.memory.take(blocks);
             let done = work(&mut memory);
             self.memory.put_back(memory);
             done
-        });
+        };
         let seconds = started.elapsed().as_secs_f64();
         histogram!("idp_argon2_seconds").record(seconds);
         self.computed.fetch_add(1, Relaxed);

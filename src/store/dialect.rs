@@ -14,6 +14,10 @@ use super::schema::{campaigns, link_requests, mail_paces, outbox, users};
 use super::{Conn, StoreError, Tx};
 use crate::kernel::{RealmId, Timestamp, UserId};
 
+/// Rows in one statement that writes or asks for many: 18 columns of them stay below the 32,766 variables that SQLite
+/// takes, and PostgreSQL's 65,535.
+pub const ROWS: usize = 1000;
+
 /// How a user's row is locked until the transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {

@@ -519,6 +519,71 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    groups (id) {
+        id -> Text,
+        realm_id -> Text,
+        parent_id -> Nullable<Text>,
+        container_id -> Text,
+        name -> Text,
+        attributes -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    user_groups (user_id, group_id) {
+        user_id -> Text,
+        group_id -> Text,
+    }
+}
+
+diesel::table! {
+    import_jobs (id) {
+        id -> Text,
+        realm_id -> Text,
+        state -> Text,
+        source -> Text,
+        author -> Text,
+        options -> Text,
+        digest -> Nullable<Text>,
+        idempotency_key -> Nullable<Text>,
+        total -> Nullable<BigInt>,
+        done -> BigInt,
+        accepted -> BigInt,
+        updated -> BigInt,
+        skipped -> BigInt,
+        rejected -> BigInt,
+        noted -> BigInt,
+        invited -> BigInt,
+        error -> Nullable<Text>,
+        lease_token -> Nullable<Text>,
+        lease_until -> BigInt,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    import_rows (job_id, row_number) {
+        job_id -> Text,
+        row_number -> BigInt,
+        line -> BigInt,
+        state -> Text,
+        user_id -> Nullable<Text>,
+        field -> Nullable<Text>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    import_pieces (job_id, piece) {
+        job_id -> Text,
+        piece -> BigInt,
+        content_sealed -> Binary,
+    }
+}
+
 diesel::joinable!(users -> realms (realm_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -563,4 +628,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     link_keys,
     links,
     link_requests,
+    groups,
+    user_groups,
+    import_jobs,
+    import_rows,
+    import_pieces,
 );

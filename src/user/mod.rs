@@ -1,6 +1,7 @@
 //! A person (or a client's service account): the facts tokens and pages are made of.
 
 pub mod audience;
+pub mod bulk;
 pub mod credential;
 pub mod name;
 pub mod not_before;

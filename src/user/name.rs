@@ -27,6 +27,10 @@ pub enum NameError {
 
 /// The form in which names are compared: NFKC, case folded, trimmed.
 pub fn name_key(text: &str) -> String {
+    // ASCII is its own NFKC form; most names are plain, and an import asks for hundreds of thousands.
+    if text.is_ascii() {
+        return text.trim().to_ascii_lowercase();
+    }
     let folded = caseless::default_case_fold_str(&text.trim().nfkc().collect::<String>());
     folded.nfkc().collect::<String>().trim().to_owned()
 }

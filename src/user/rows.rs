@@ -233,7 +233,7 @@ pub fn update(
     Ok(Ok(()))
 }
 
-fn json(user: &User) -> Result<(String, String), StoreError> {
+pub(super) fn json(user: &User) -> Result<(String, String), StoreError> {
     let attributes = serde_json::to_string(&user.attributes)
         .map_err(|cause| corrupt("users", "attributes", &user.id, cause))?;
     let extra = serde_json::to_string(&user.extra)
@@ -242,7 +242,7 @@ fn json(user: &User) -> Result<(String, String), StoreError> {
 }
 
 /// The names by which the user signs in, each with the conflict that a taken one is.
-fn login_keys(user: &User, unique_email: bool) -> Vec<(String, Conflict)> {
+pub(super) fn login_keys(user: &User, unique_email: bool) -> Vec<(String, Conflict)> {
     let mut keys = vec![(name_key(&user.username), Conflict::Username)];
     if user.service_client.is_some() {
         return keys;

@@ -151,10 +151,15 @@ fn limit_body(request: &mut ServiceRequest) -> Option<Rc<Cell<bool>>> {
     if matches!(payload, Payload::None) {
         return None;
     }
+    let time = if request.path().ends_with("/user-imports") {
+        limits::IMPORT_BODY
+    } else {
+        limits::REQUEST_BODY
+    };
     let late = Rc::new(Cell::new(false));
     let body = TimedBody {
         inner: payload,
-        end: Box::pin(sleep(limits::REQUEST_BODY)),
+        end: Box::pin(sleep(time)),
         late: Rc::clone(&late),
     };
     request.set_payload(Payload::Stream {

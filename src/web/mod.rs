@@ -6,5 +6,6 @@ pub mod headers;
 pub mod intake;
 pub mod pages;
 pub mod request_log;
+pub mod spreadsheet;
 pub mod texts;
 pub mod tls;

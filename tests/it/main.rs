@@ -10,6 +10,7 @@
 mod architecture;
 mod bulk;
 mod gate;
+mod import;
 mod link;
 mod operations;
 mod protocol;

@@ -11,6 +11,6 @@ mod lifecycle;
 mod limits;
 mod master_key;
 mod nodes;
-mod process;
+pub mod process;
 mod restore;
 mod slowness;

@@ -68,7 +68,7 @@ impl Place {
         format!("http://localhost:{}", self.port)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         let folder = self.folder.path().display();
         command

@@ -1,0 +1,126 @@
+//! The server's worker: takes up uploaded jobs, one at a time on each node, and those of nodes that died.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::jobs;
+use super::lease;
+use super::run::{Ended, Importer};
+use super::upload::{self, Uploaded};
+use crate::kernel::seal::Keyring;
+use crate::store::StoreError;
+
+/// How often a worker looks for jobs.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it looks for jobs that can go.
+const CLEAN: Duration = Duration::from_secs(60);
+/// Seconds after which a file that stopped coming is forgotten.
+const BROKEN: i64 = 2 * 3600;
+/// Seconds for which the verdicts of a job that is over are kept: 90 days.
+const KEPT: i64 = 90 * 24 * 3600;
+
+/// A worker at work.
+pub struct Running {
+    stopping: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a worker.
+    pub fn start(importer: Importer, keyring: Arc<Keyring>) -> Self {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(run(importer, keyring, Arc::clone(&stopping)));
+        Self { stopping, task }
+    }
+
+    /// Ends after the chunk at hand; the job's lease is given back.
+    pub async fn stop(self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let _ = self.task.await;
+    }
+}
+
+async fn run(importer: Importer, keyring: Arc<Keyring>, stopping: Arc<AtomicBool>) {
+    let mut well = true;
+    let mut cleaned: Option<tokio::time::Instant> = None;
+    while !stopping.load(Ordering::SeqCst) {
+        if cleaned.is_none_or(|at| at.elapsed() >= CLEAN) {
+            cleaned = Some(tokio::time::Instant::now());
+            if let Err(error) = clean(&importer).await {
+                tracing::warn!(%error, "old imports could not be cleaned up; they are in a minute");
+            }
+        }
+        match one(&importer, &keyring, &stopping).await {
+            Ok(true) => {
+                well = true;
+                continue;
+            }
+            Ok(false) => well = true,
+            Err(error) => {
+                if well {
+                    tracing::warn!(%error, "imports cannot be worked on; they wait");
+                }
+                well = false;
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Forgets files that stopped coming, and a portion of what is too old.
+async fn clean(importer: &Importer) -> Result<(), StoreError> {
+    importer
+        .store
+        .run(|store| {
+            store.tx(|tx| {
+                let now = tx.now()?;
+                upload::forget_broken(tx, now.plus_seconds(-BROKEN))?;
+                lease::forget_old(tx, now.plus_seconds(-KEPT))
+            })
+        })
+        .await
+}
+
+/// Works one job, if one is due.
+async fn one(
+    importer: &Importer,
+    keyring: &Arc<Keyring>,
+    stopping: &Arc<AtomicBool>,
+) -> Result<bool, StoreError> {
+    let due = importer
+        .store
+        .run(|store| {
+            store.read(|tx| {
+                let now = tx.now()?;
+                jobs::due(tx, now)
+            })
+        })
+        .await?;
+    let Some(job) = due else {
+        return Ok(false);
+    };
+    let Some(held) = importer.take(job, false).await? else {
+        return Ok(false);
+    };
+    let id = held.job.id.clone();
+    let source = Arc::new(Uploaded::of(&importer.store, keyring, &held.job));
+    let go_on = Arc::clone(stopping);
+    let ended = importer
+        .work(held, source, &move |_| !go_on.load(Ordering::SeqCst))
+        .await?;
+    match ended {
+        Ended::Done(progress) => {
+            tracing::info!(import = %id, rows = progress.counts.done, rejected = progress.counts.rejected, "an import is done");
+        }
+        Ended::Failed(_, counts) => {
+            tracing::warn!(import = %id, rows = counts.done, "an import's file could not be read to its end");
+        }
+        Ended::Stopped(stop, counts) => {
+            tracing::info!(import = %id, rows = counts.done, ?stop, "an import stopped");
+        }
+    }
+    Ok(true)
+}

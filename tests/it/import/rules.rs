@@ -1,0 +1,323 @@
+//! What becomes of each row: the same in the dry run and the real one, on both databases.
+
+use vestibule::import::run::Ended;
+use vestibule::import::{IfExists, Options};
+
+use super::{import, people};
+use crate::support::app::TestApp;
+use crate::support::database::on_both;
+
+fn dry(options: &Options) -> Options {
+    Options {
+        dry_run: true,
+        ..options.clone()
+    }
+}
+
+const MIXED: &str = "username,email,groups,roles,requiredActions,password\r\n\
+    ada,ada@harbour.example,,,,\r\n\
+    ADA,other@harbour.example,,,,\r\n\
+    ad\u{3b1},ADA@Harbour.Example,,,,\r\n\
+    \u{ff42}\u{ff4f}\u{ff42},bob@harbour.example,,,terms_and_conditions,\r\n\
+    bob,bob2@harbour.example,,,,\r\n\
+    cid,\"cid@harbour.example\r\nBcc: x@y.example\",,,,\r\n\
+    dan,,/nowhere,,,\r\n\
+    eve,,,no-such-role,,\r\n\
+    fay,,,,CONFIGURE_WINGS,\r\n\
+    alice,,,,,\r\n\
+    gus,gus@harbour.example,,,,a password for one\r\n";
+
+on_both!(one_verdict_for_each_row_and_the_dry_run_says_the_same);
+/// V147: duplicates in case and Unicode, header injection, missing things, unknown actions; lines are physical.
+async fn one_verdict_for_each_row_and_the_dry_run_says_the_same(app: TestApp) {
+    app.user("alice").await;
+    let before = app.count("SELECT count(*) AS value FROM users");
+    let options = Options::default();
+    let tried = import(&app, &dry(&options), MIXED).await;
+    assert_eq!(
+        app.count("SELECT count(*) AS value FROM users"),
+        before,
+        "a dry run stores nobody"
+    );
+    let report = import(&app, &options, MIXED).await;
+    let said = report.said();
+    assert_eq!(tried.said(), said);
+    let expected = [
+        "2 accepted",
+        "3 rejected username is that of the row at line 2",
+        "4 rejected email is that of the row at line 2",
+        "5 accepted",
+        "6 rejected username is that of the row at line 5",
+        "7 rejected email contains characters",
+        "9 rejected groups there is no group /nowhere",
+        "10 rejected roles there is no role no-such-role",
+        "11 rejected requiredActions CONFIGURE_WINGS is not known here",
+        "12 rejected username User exists with same username",
+        "13 accepted",
+    ];
+    assert_eq!(said.len(), expected.len());
+    for (said, expected) in said.iter().zip(expected) {
+        assert!(said.starts_with(expected), "{said:?} {expected:?}");
+    }
+    assert_eq!(app.count("SELECT count(*) AS value FROM users"), before + 3);
+    // A plain password is temporary unless its row says otherwise, and everybody has the default role.
+    let gus = app.legacy.password_grant("gus", "a password for one").await;
+    assert_eq!(gus.body["error_description"], "Account is not fully set up");
+    let roles = app.sql(
+        "SELECT r.name AS value FROM roles r JOIN user_roles m ON m.role_id = r.id \
+         JOIN users u ON u.id = m.user_id WHERE u.username = 'gus'",
+    );
+    assert_eq!(roles, ["default-roles-t1"]);
+}
+
+on_both!(who_is_there_already_is_refused_passed_over_or_changed);
+async fn who_is_there_already_is_refused_passed_over_or_changed(app: TestApp) {
+    let first = "id,username,email,firstName,password,temporary,attribute.a\n\
+                 7b,ada,ada@harbour.example,Ada,the first passphrase,false,1\n";
+    let made = import(&app, &Options::default(), first).await;
+    assert_eq!(made.count("accepted"), 1, "{:?}", made.said());
+    let second = "username,email,lastName,attribute.b,requiredActions\n\
+                  ada,ADA@new.example,Byron,2,TERMS_AND_CONDITIONS\n\
+                  bob,,,,\n";
+    let with = |if_exists| Options {
+        if_exists,
+        ..Options::default()
+    };
+    let refused = import(&app, &with(IfExists::Fail), "username\nada\n").await;
+    assert_eq!(
+        refused.said(),
+        ["2 rejected username User exists with same username"]
+    );
+    let passed = import(&app, &with(IfExists::Skip), "username\nada\n").await;
+    assert_eq!(
+        (
+            passed.count("skipped"),
+            passed.rows[0].user.as_ref().unwrap().as_str()
+        ),
+        (1, "7b")
+    );
+    let tokens = app
+        .legacy
+        .password_grant("ada", "the first passphrase")
+        .await;
+    assert_eq!(tokens.status, 200);
+    let changed = import(&app, &with(IfExists::Update), second).await;
+    assert_eq!(
+        (changed.count("updated"), changed.count("accepted")),
+        (1, 1),
+        "{:?}",
+        changed.said()
+    );
+    let row = app.sql("SELECT email || ' ' || first_name || ' ' || last_name || ' ' || attributes AS value FROM users WHERE id = '7b'");
+    assert_eq!(
+        row,
+        ["ADA@new.example Ada Byron {\"a\":[\"1\"],\"b\":[\"2\"]}"]
+    );
+    // V178: a changed address ends what was issued before; the new action waits.
+    let refresh = tokens.text("refresh_token").to_owned();
+    assert_eq!(app.legacy.refresh(&refresh).await.status, 400);
+    let again = import(&app, &with(IfExists::Update), "username,id\nada,8c\n").await;
+    assert!(
+        again.said()[0].contains("ids never change"),
+        "{:?}",
+        again.said()
+    );
+}
+
+on_both!(an_update_ends_a_flag_only_by_a_password_that_is_no_secret_to_nobody_else);
+/// V178: a password set by an import takes the flag, and with it everything that was issued before.
+async fn an_update_ends_a_flag_only_by_a_password_that_is_no_secret_to_nobody_else(app: TestApp) {
+    let ada = app.user("ada").await;
+    let tokens = app.legacy.password_grant("ada", &ada.password).await;
+    app.force_password_reset(&ada).await;
+    let options = Options {
+        if_exists: IfExists::Update,
+        ..Options::default()
+    };
+    let named = import(&app, &options, "username,firstName\nada,Ada\n").await;
+    assert_eq!(named.count("updated"), 1);
+    assert_eq!(
+        app.waiting(&ada).await,
+        ["UPDATE_PASSWORD"],
+        "saying nothing takes nothing"
+    );
+    let set = import(
+        &app,
+        &options,
+        "username,password,temporary\nada,a passphrase of the file,false\n",
+    )
+    .await;
+    assert_eq!(set.count("updated"), 1, "{:?}", set.said());
+    assert!(app.waiting(&ada).await.is_empty());
+    assert_eq!(
+        app.legacy
+            .refresh(tokens.text("refresh_token"))
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        app.legacy
+            .password_grant("ada", "a passphrase of the file")
+            .await
+            .status,
+        200
+    );
+}
+
+on_both!(groups_and_roles_are_made_where_that_is_asked_for);
+async fn groups_and_roles_are_made_where_that_is_asked_for(app: TestApp) {
+    let text = "username,groups,roles\nada,/crew/night watch|crew,sailor\nbob,/crew,sailor|realm-management:view-users\n\
+                cid,,no-client:x\n";
+    let options = Options {
+        create_missing: true,
+        ..Options::default()
+    };
+    let tried = import(&app, &dry(&options), text).await;
+    assert_eq!(app.count("SELECT count(*) AS value FROM groups"), 0);
+    let report = import(&app, &options, text).await;
+    assert_eq!(tried.said(), report.said());
+    assert_eq!(
+        (report.count("accepted"), report.count("rejected")),
+        (2, 1),
+        "{:?}",
+        report.said()
+    );
+    assert_eq!(app.count("SELECT count(*) AS value FROM groups"), 2);
+    assert_eq!(app.count("SELECT count(*) AS value FROM user_groups"), 3);
+    assert_eq!(
+        app.count("SELECT count(*) AS value FROM roles WHERE name = 'sailor'"),
+        1
+    );
+    let again = import(
+        &app,
+        &Options::default(),
+        "username,groups\ndan,/crew/night watch\n",
+    )
+    .await;
+    assert_eq!(again.count("accepted"), 1, "{:?}", again.said());
+}
+
+on_both!(what_the_realm_asks_of_everybody_is_asked_of_the_imported);
+/// Keycloak drops default actions and temporary passwords in an import; here both hold.
+async fn what_the_realm_asks_of_everybody_is_asked_of_the_imported(app: TestApp) {
+    app.tx(|tx| {
+        let realm = vestibule::realm::rows::by_name(tx, "t1")?.expect("realm t1");
+        let mut actions = vestibule::realm::rows::required_actions(tx, &realm.id)?;
+        for action in &mut actions {
+            action.default_action = action.alias == "TERMS_AND_CONDITIONS";
+            vestibule::realm::rows::put_required_action(tx, &realm.id, action)?;
+        }
+        Ok(())
+    })
+    .await;
+    let text = "{\"username\":\"ada\",\"requiredActions\":[],\"credentials\":[{\"type\":\"password\",\"value\":\"a secret of Ada\",\"temporary\":true}]}\n\
+                {\"username\":\"bob\"}\n";
+    let reset = Options {
+        require_password_reset: true,
+        ..Options::default()
+    };
+    import(&app, &Options::default(), text).await;
+    import(&app, &reset, "username\ncid\n").await;
+    let waiting = |name: &str| {
+        app.sql(&format!(
+            "SELECT a.action || ' ' || a.source AS value FROM required_actions a JOIN users u ON u.id = a.user_id \
+             WHERE u.username = '{name}' ORDER BY 1"
+        ))
+    };
+    assert_eq!(
+        waiting("ada"),
+        [
+            "TERMS_AND_CONDITIONS default",
+            "UPDATE_PASSWORD temporary-password"
+        ]
+    );
+    assert_eq!(waiting("bob"), ["TERMS_AND_CONDITIONS default"]);
+    assert_eq!(
+        waiting("cid"),
+        ["TERMS_AND_CONDITIONS default", "UPDATE_PASSWORD import"]
+    );
+    let ends = app.count("SELECT count(*) AS value FROM credentials WHERE expires_at IS NOT NULL");
+    assert_eq!(ends, 1, "a temporary password has its end stored with it");
+}
+
+on_both!(one_password_for_fifty_is_refused_unless_it_is_wanted);
+/// V192.
+async fn one_password_for_fifty_is_refused_unless_it_is_wanted(app: TestApp) {
+    let mut text = String::from("username,password\n");
+    for number in 0..50 {
+        text.push_str(&format!("person{number:02},Welcome1\n"));
+    }
+    for number in 0..3 {
+        text.push_str(&format!("few{number},shared by three\n"));
+    }
+    let report = import(&app, &Options::default(), &text).await;
+    assert_eq!(
+        (report.count("rejected"), report.count("accepted")),
+        (50, 3),
+        "{:?}",
+        report.said()
+    );
+    assert!(report.said().iter().all(|row| !row.contains("Welcome1")));
+    let wanted = Options {
+        allow_shared_passwords: true,
+        if_exists: IfExists::Skip,
+        ..Options::default()
+    };
+    let report = import(&app, &wanted, &text).await;
+    assert_eq!(
+        (report.count("accepted"), report.count("skipped")),
+        (50, 3),
+        "{:?}",
+        report.said()
+    );
+    let answer = app.legacy.password_grant("person07", "Welcome1").await;
+    assert_eq!(
+        answer.body["error_description"],
+        "Account is not fully set up"
+    );
+}
+
+on_both!(a_file_that_breaks_off_keeps_what_came_before);
+async fn a_file_that_breaks_off_keeps_what_came_before(app: TestApp) {
+    let text = format!("{{\"users\":[{{\"username\":\"ada\"}},{{\"username\":\"bob\"");
+    let report = import(&app, &Options::default(), text).await;
+    assert!(
+        matches!(report.ended, Ended::Failed(ref why, counts) if why.contains("ends inside") && counts.done == 1)
+    );
+    assert_eq!(report.said(), ["1 accepted"]);
+    let none = import(&app, &Options::default(), "nonsense\n").await;
+    assert!(matches!(none.ended, Ended::Failed(ref why, _) if why.contains("not known")));
+}
+
+on_both!(several_chunks_are_one_import);
+async fn several_chunks_are_one_import(app: TestApp) {
+    let mut text = people(2500);
+    text.push_str("person0000003,x@people.example,,,,\n");
+    text.push_str("later,PERSON0002000@people.example,,,,\n");
+    let report = import(&app, &Options::default(), &text).await;
+    assert_eq!(
+        (report.count("accepted"), report.count("rejected")),
+        (2500, 2)
+    );
+    let said = report.said();
+    assert!(said[2500].contains("line 5,"), "{:?}", said[2500]);
+    assert!(said[2501].contains("line 2002,"), "{:?}", said[2501]);
+}
+
+on_both!(people_without_a_password_get_a_link_once_the_file_is_through);
+async fn people_without_a_password_get_a_link_once_the_file_is_through(app: TestApp) {
+    let text = "username,email,password,enabled\nada,ada@harbour.example,,\nbob,bob@harbour.example,a secret of Bob,\n\
+                cid,,,\ndan,dan@harbour.example,,false\nbad,nothing,,\n";
+    let options = Options {
+        pre_register: true,
+        ..Options::default()
+    };
+    let tried = import(&app, &dry(&options), text).await;
+    assert_eq!(tried.count("accepted"), 4);
+    assert_eq!(app.count("SELECT count(*) AS value FROM links"), 0);
+    import(&app, &options, text).await;
+    let links = app.sql("SELECT u.username || ' ' || l.purpose AS value FROM links l JOIN users u ON u.id = l.user_id");
+    assert_eq!(links, ["ada pre-registration"]);
+    assert_eq!(app.count("SELECT count(*) AS value FROM outbox"), 1);
+}
