@@ -27,7 +27,7 @@ use crate::oidc::provision::{self, MASTER, Tools};
 use crate::oidc::routes;
 use crate::password::{Hasher, HasherConfig, Password, Salt};
 use crate::role;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, dialect};
 use crate::web::pages::Pages;
 use crate::web::request_log::{self, Edge};
 use crate::web::texts::Texts;
@@ -154,6 +154,8 @@ pub async fn bootstrap(engine: &Engine, admin: FirstAdmin) -> Result<Option<Stri
         .store
         .run(move |store| {
             store.tx(|tx| {
+                // Another node that starts for the first time may be making its keys, which takes its time.
+                dialect::wait_long(tx)?;
                 let tools = Tools {
                     keyring: &keyring,
                     entropy: &entropy,

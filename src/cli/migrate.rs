@@ -23,8 +23,7 @@ pub(super) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
         config.database.pool,
     )
     .map_err(Failure::failed)?;
-    let applied = store.pending_migrations().map_err(Failure::failed)?;
-    let store = boot::store(config)?;
+    let applied = store.migrate().map_err(Failure::failed)?;
     let path = &config.keys.master_key_file;
     let made = !path.exists();
     let keyring = boot::keyring(config, &store)?;

@@ -110,8 +110,8 @@ pub(super) fn run(config: &Config, options: Options) -> Result<(), Failure> {
 /// On PostgreSQL the nodes are seen by their connections; on SQLite the lock has told already.
 fn refuse_beside_servers(store: &Store) -> Result<(), Failure> {
     let mut others = 0;
-    // A connection of this process that is just being closed is counted for a moment.
-    for _ in 0..10 {
+    // A connection that is just being closed, of this process or of a node that was stopped, is counted for a moment.
+    for _ in 0..25 {
         others = store
             .read(dialect::other_connections)
             .map_err(|error: StoreError| Failure::failed(error))?;

@@ -29,6 +29,8 @@ pub struct Origin {
 pub struct Attempt {
     user_throttle: String,
     address_throttle: String,
+    /// Those of the two of which this try holds a slot.
+    taken: Vec<String>,
     found: Option<Found>,
     shut: bool,
 }
@@ -126,13 +128,16 @@ pub fn begin(
         |user| user_throttle(&realm.id, user.id.as_str()),
     );
     let address_throttle = format!("login-from/{}/{}", realm.id, origin.network);
-    let mut shut = false;
-    if let Turn::Shut(_) = throttle::take(tx, &user_throttle, per_user(realm), now)? {
-        shut = true;
+    let mut taken = Vec::new();
+    for (name, limit) in [
+        (&user_throttle, per_user(realm)),
+        (&address_throttle, PER_ADDRESS),
+    ] {
+        if throttle::take(tx, name, limit, now)? == Turn::Taken {
+            taken.push(name.clone());
+        }
     }
-    if let Turn::Shut(_) = throttle::take(tx, &address_throttle, PER_ADDRESS, now)? {
-        shut = true;
-    }
+    let shut = taken.len() < 2;
     let found = match user {
         Some(user) => Some(Found {
             password: credential::password(tx, &user.id)?,
@@ -143,9 +148,21 @@ pub fn begin(
     Ok(Attempt {
         user_throttle,
         address_throttle,
+        taken,
         found,
         shut,
     })
+}
+
+/// Gives back the slots of a try that nobody has verified, because the machine was too busy: it was not a wrong one.
+///
+/// # Errors
+/// The database fails.
+pub fn give_back(tx: &mut Tx<'_>, attempt: &Attempt) -> Result<(), StoreError> {
+    for name in &attempt.taken {
+        throttle::forgive(tx, name)?;
+    }
+    Ok(())
 }
 
 fn short(key: &str) -> String {

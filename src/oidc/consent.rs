@@ -40,6 +40,28 @@ pub fn missing(
     Ok((!all_given).then_some(asked))
 }
 
+/// Whether what the person has allowed still covers this scope, where the client has to ask at all. Consent that was
+/// taken back ends what was granted under it (threat V082).
+///
+/// # Errors
+/// The database fails.
+pub fn still_given(
+    tx: &mut Tx<'_>,
+    (config, client): (&RealmConfig, &Client),
+    user: &UserId,
+    scope: &Scope,
+) -> Result<bool, StoreError> {
+    if !client.settings.consent_required {
+        return Ok(true);
+    }
+    let given = given(tx, user, &client.id)?.unwrap_or_default();
+    Ok(scope
+        .client_scopes(config, client)
+        .into_iter()
+        .filter(|scope| scope.on_consent_screen())
+        .all(|scope| given.contains(&scope.name)))
+}
+
 /// The names of the client scopes that the person has allowed the client.
 ///
 /// # Errors

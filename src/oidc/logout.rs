@@ -147,9 +147,9 @@ impl Visit {
             (_, None) => asked.had_hint,
             (None, Some(_)) => false,
         };
-        if current.is_some() && !(confirmed || proven)
-            || (current.is_none() && !asked.had_hint && asked.target.is_none())
-        {
+        // Whoever confirms without a session has nothing left to end, and hears so instead of being asked again.
+        let idle = !asked.had_hint && asked.target.is_none() && !self.confirmed;
+        if current.is_some() && !(confirmed || proven) || current.is_none() && idle {
             let account = match &current {
                 Some(session) => user::rows::by_id(tx, &session.user_id)?.map(|user| user.username),
                 None => None,

@@ -79,12 +79,9 @@ pub(super) fn consent(
     scopes: &[String],
     action: String,
 ) -> Reply {
-    let sentences = config
-        .scopes
-        .values()
-        .filter(|scope| scopes.contains(&scope.name))
-        .map(texts::scope)
-        .collect();
+    // In the order of their names, so that the page reads the same each time.
+    let named = |name: &String| config.scopes.values().find(|scope| scope.name == *name);
+    let sentences = scopes.iter().filter_map(named).map(texts::scope).collect();
     let page = Consent {
         action,
         flow: flow.form_token(&engine.keyring),

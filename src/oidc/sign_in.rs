@@ -59,10 +59,13 @@ enum Begun {
 
 async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse, StoreError> {
     let shown = visit.form.text("username").trim().to_owned();
-    let _turn = engine
+    let Some(_turn) = engine
         .turnstile
         .enter(&visit.realm, &name_key(&shown))
-        .await;
+        .await
+    else {
+        return Err(StoreError::Busy);
+    };
     let begun = {
         let (engine, visit) = (Arc::clone(&engine), visit.clone());
         engine
@@ -77,7 +80,13 @@ async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse,
     };
     let checked = match token::check(&engine, visit.form.text("password"), attempt.stored()).await {
         Ok(checked) => checked,
-        Err(_) => return Err(StoreError::Busy),
+        Err(_) => {
+            let store = engine.store.clone();
+            store
+                .run(move |store| store.tx(|tx| password::give_back(tx, &attempt)))
+                .await?;
+            return Err(StoreError::Busy);
+        }
     };
     let shared = Arc::clone(&engine);
     let reply = engine

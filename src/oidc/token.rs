@@ -283,7 +283,9 @@ async fn password_grant(call: &Arc<Call>) -> Result<Answer, StoreError> {
     };
     let engine = Arc::clone(&call.engine);
     let key = name_key(&username);
-    let _turn = engine.turnstile.enter(&call.realm, &key).await;
+    let Some(_turn) = engine.turnstile.enter(&call.realm, &key).await else {
+        return Err(StoreError::Busy);
+    };
     let begun = {
         let call = Arc::clone(call);
         engine
@@ -311,7 +313,13 @@ async fn password_grant(call: &Arc<Call>) -> Result<Answer, StoreError> {
     let typed = call.form.text("password");
     let checked = match check(&engine, typed, attempt.stored()).await {
         Ok(checked) => checked,
-        Err(error) => return Ok((Err(error), None)),
+        Err(error) => {
+            let store = engine.store.clone();
+            store
+                .run(move |store| store.tx(|tx| password::give_back(tx, &attempt)))
+                .await?;
+            return Ok((Err(error), None));
+        }
     };
     let call = Arc::clone(call);
     engine

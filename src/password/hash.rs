@@ -326,6 +326,7 @@ mod tests {
         );
     }
 
+    /// Threat V127: what an imported hash may ask for.
     #[test]
     fn hostile_costs_are_refused_before_they_are_paid() {
         for parameters in [

@@ -1,5 +1,6 @@
 //! The only file that may write a query twice: what the two databases say differently.
 
+use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 
 use super::schema::{outbox, users};
@@ -78,6 +79,20 @@ pub fn other_connections(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
             ))
             .get_result(c)?,
         ),
+    }
+}
+
+/// Lets the rest of this transaction wait a minute for what others hold, instead of the second that a request may.
+/// SQLite has one writer, who waits for its turn before the transaction begins.
+///
+/// # Errors
+/// The database fails.
+pub fn wait_long(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    match tx.conn() {
+        Conn::Sqlite(_) => Ok(()),
+        Conn::Postgres(c) => Ok(c.batch_execute(
+            "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'",
+        )?),
     }
 }
 

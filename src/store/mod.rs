@@ -228,7 +228,11 @@ impl Store {
         }
     }
 
-    fn migrate(&self) -> Result<(), StoreError> {
+    /// Brings the schema up to this version, one process at a time; answers the names of what was missing.
+    ///
+    /// # Errors
+    /// The database fails, is newer than this binary, or refuses a migration.
+    pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
         match &self.inner.backend {
             Backend::Sqlite(sqlite) => {
                 let _alone = serving::migrating(sqlite.path())?;

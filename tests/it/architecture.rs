@@ -430,3 +430,14 @@ fn an_edge_upwards_is_refused() {
         "use super::User;\nmod tests {\n    use super::super::User;\n}"
     ));
 }
+
+/// V106: RSA with private keys is aws-lc-rs's; the crate that leaks through timing is let in for verification alone.
+#[test]
+fn the_rsa_crate_is_banned_but_for_verifying() {
+    let bans = std::fs::read_to_string("deny.toml").expect("deny.toml");
+    let rsa = bans.lines().find(|line| line.contains("crate = \"rsa\""));
+    let rsa = rsa.expect("a ban of rsa");
+    assert!(rsa.contains("wrappers = [\"openidconnect\"]"), "{rsa}");
+    let manifest = std::fs::read_to_string("Cargo.toml").expect("Cargo.toml");
+    assert!(!manifest.lines().any(|line| line.starts_with("rsa ")));
+}

@@ -171,9 +171,27 @@ fn write_new(path: &Path, key: &MasterKey) -> io::Result<()> {
     directory_builder().create(directory)?;
     let encoded = Zeroizing::new(STANDARD.encode(*key.bytes));
     let line = Zeroizing::new(format!("{PREFIX}{}\n", *encoded));
-    let mut file = private_file().open(path)?;
-    file.write_all(line.as_bytes())?;
-    file.sync_all()?;
+    // Written under another name first: a second node that starts at the same time reads a whole key or none.
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".new-{}", key.id()));
+    let unfinished = PathBuf::from(unfinished);
+    let mut file = private_file().open(&unfinished)?;
+    let written = file
+        .write_all(line.as_bytes())
+        .and_then(|()| file.sync_all())
+        // Unlike a rename this never takes the place of another node's key.
+        .and_then(|()| match std::fs::hard_link(&unfinished, path) {
+            Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists && !path.exists() => {
+                // Not every file system has links.
+                std::fs::rename(&unfinished, path)
+            }
+            linked => linked,
+        });
+    match std::fs::remove_file(&unfinished) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        Ok(()) | Err(_) => {}
+    }
+    written?;
     // Without this a crash could leave a database encrypted under a key that has no name.
     sync_directory(directory)
 }

@@ -81,8 +81,8 @@ fn administer(url: &str, sql: &str) {
 /// Short leases and little patience.
 pub(super) const HASTY: Timing = Timing {
     lease: 60,
-    command: Duration::from_millis(600),
-    content: Duration::from_millis(800),
+    command: Duration::from_secs(2),
+    content: Duration::from_secs(3),
     poll: Duration::from_millis(20),
     probe: 60,
 };
@@ -199,7 +199,7 @@ impl Rig {
 
     /// Waits until the mail is as `done` says.
     pub async fn until(&self, id: &OutboxId, done: impl Fn(&Entry) -> bool) -> Entry {
-        for _ in 0..1000 {
+        for _ in 0..6000 {
             let entry = self.entry(id);
             if done(&entry) {
                 return entry;
@@ -224,7 +224,7 @@ impl Rig {
     }
 
     pub async fn until_paused(&self) -> pause::Pause {
-        for _ in 0..1000 {
+        for _ in 0..6000 {
             if let Some(pause) = self.paused() {
                 return pause;
             }

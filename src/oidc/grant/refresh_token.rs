@@ -5,6 +5,7 @@
 
 use super::{Claimed, Request};
 use crate::action::gate::{Provenance, Subject};
+use crate::oidc::consent;
 use crate::oidc::error::TokenError;
 use crate::oidc::issue::Refresh;
 use crate::oidc::issue::refresh::{self, RefreshToken};
@@ -68,6 +69,12 @@ pub fn claim<'a>(
             Err(invalid) => return Ok(Err(TokenError::Scope(invalid))),
         },
     };
+    let with = (request.config, request.client.as_ref());
+    if !consent::still_given(tx, with, &stored.user_id, &scope)? {
+        return Ok(Err(TokenError::InvalidGrant(
+            "Client no longer has requested consent from user",
+        )));
+    }
     let rotates = request.client.rotates_refresh_tokens()
         || request.config.realm.settings.revoke_refresh_token;
     let subject = Subject {

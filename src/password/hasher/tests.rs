@@ -212,7 +212,10 @@ async fn a_full_queue_refuses_at_once_and_hashes_nothing() {
             retry_after: Duration::from_secs(32)
         })
     );
-    assert!(started.elapsed() < Duration::from_millis(50));
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "not the 32 s of the queue"
+    );
     assert_eq!((hasher.load().shed, hasher.load().computed), (1, 0));
 
     waiting.pop();

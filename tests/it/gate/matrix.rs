@@ -57,7 +57,7 @@ async fn bring_into(app: &TestApp, user: &User, state: State) {
 }
 
 on_both!(no_grant_gives_anything_in_any_state_that_forbids_it);
-/// V022, V023, V024, V028: all cells deny, by `invalid_grant`, and no row is added.
+/// V009, V022, V023, V024, V028: all cells deny, by `invalid_grant`, and no row is added.
 async fn no_grant_gives_anything_in_any_state_that_forbids_it(app: TestApp) {
     for (number, state) in STATES.into_iter().enumerate() {
         let user = app.user(&format!("user-{number}")).await;

@@ -5,8 +5,10 @@
 mod admin;
 mod audit;
 mod crowd;
+mod faults;
 mod matrix;
 mod notices;
+mod model;
 mod pages;
 mod passwords;
 mod profile;

@@ -1,9 +1,12 @@
 //! Operating the server: its commands, limits, start and stop, and what it cleans up. Most of it through the real
 //! binary, as an operator meets it.
 
+mod bad_connections;
 mod cleaning;
 mod commands;
+mod crash;
 mod doctor;
+mod flood;
 mod lifecycle;
 mod limits;
 mod master_key;

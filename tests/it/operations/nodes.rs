@@ -20,6 +20,7 @@ async fn database() -> Option<String> {
     Some(url.into())
 }
 
+/// V193: and doctor warns of the missing synchronous standby.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_share_a_database_and_stop_before_the_master_key_is_rotated() {
     let Some(database) = database().await else {
@@ -45,7 +46,12 @@ async fn nodes_share_a_database_and_stop_before_the_master_key_is_rotated() {
             .run(&["migrate"])
             .refused(2, "there is no master key");
 
-        let (one, two) = (first.serve(), second.serve());
+        // At once: one of them makes realm master, which holds the other one up for as long as keys take.
+        let (one, two) = std::thread::scope(|scope| {
+            let runs = [&first, &second].map(|place| scope.spawn(|| place.serve()));
+            let [one, two] = runs.map(|run| run.join().unwrap());
+            (one, two)
+        });
         let jwks = "/realms/master/protocol/openid-connect/certs";
         let keys = one.get(jwks).json();
         assert_eq!(keys, two.get(jwks).json());

@@ -184,9 +184,33 @@ impl Server<'_> {
         std::fs::read_to_string(self.place.path("log")).unwrap()
     }
 
+    fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// The memory of the process that is in the machine's, in bytes.
+    pub fn resident(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.id())).unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+
+    /// How many files and connections the process has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id()))
+            .unwrap()
+            .count()
+    }
+
+    /// Ends the process without a word, as a crash does.
+    pub fn kill(mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.unwrap().success());
     }

@@ -16,7 +16,7 @@ fn drip(server: &Server<'_>, start: &str, drip: &str) -> (Option<Answer>, Durati
     let mut writer = stream.try_clone().unwrap();
     let drip = drip.to_owned();
     let writing = std::thread::spawn(move || {
-        while began.elapsed() < Duration::from_secs(50) && open(&writer) {
+        while began.elapsed() < Duration::from_secs(60) && open(&writer) {
             std::thread::sleep(Duration::from_millis(500));
             if writer.write_all(drip.as_bytes()).is_err() {
                 break;
@@ -48,16 +48,17 @@ fn slow_clients_are_closed_and_others_do_not_wait() {
         std::thread::sleep(Duration::from_secs(1));
         let asked = Instant::now();
         assert_eq!(server.get(DISCOVERY).status, 200);
-        assert!(asked.elapsed() < Duration::from_millis(500));
+        // Well before the first of the three is given up.
+        assert!(asked.elapsed() < Duration::from_secs(3));
 
         for slow in [silent, head] {
             let (answer, took) = slow.join().unwrap();
             assert!(answer.is_none_or(|answer| answer.status == 408));
-            assert!(took < Duration::from_secs(10), "{took:?}");
+            assert!(took < Duration::from_secs(20), "{took:?}");
         }
         let (answer, took) = body.join().unwrap();
         assert_eq!(answer.expect("an answer").status, 408);
-        let expected = Duration::from_secs(29)..Duration::from_secs(35);
+        let expected = Duration::from_secs(29)..Duration::from_secs(45);
         assert!(expected.contains(&took), "{took:?}");
     });
 }

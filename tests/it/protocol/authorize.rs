@@ -195,7 +195,12 @@ async fn a_consent_is_asked_given_and_remembered(app: TestApp) {
         .await
         .assert_page("consent")
         .assert_text("The client consenting");
-    browser.reload().await.assert_page("consent");
+    for _ in 0..3 {
+        let asked = browser.page().texts(".grants li");
+        let expected = ["Your email address", "Your name and profile", "Your roles"];
+        assert_eq!(asked, expected, "in the same order each time");
+        browser.reload().await.assert_page("consent");
+    }
     let arrival = browser.press("accept").await.assert_redirect_to(rp);
     arrival.exchange().await.assert_tokens();
     browser.authorize(rp).await.assert_redirect_to(rp);

@@ -351,6 +351,65 @@ async fn a_refresh_follows_what_became_of_the_client(app: TestApp) {
     assert_eq!(app.rp.userinfo(&tokens.access).await.status, 401);
 }
 
+on_both!(a_refresh_follows_what_became_of_the_persons_roles_and_consent);
+/// V082: a role that was taken away is in no token from the next refresh on; consent that was taken back ends the
+/// refresh, and giving it again is a new sign-in's business.
+async fn a_refresh_follows_what_became_of_the_persons_roles_and_consent(app: TestApp) {
+    let role = app
+        .tx(|tx| {
+            let realm = realm::rows::by_name(tx, REALM)?.expect("the realm");
+            let graph = vestibule::role::rows::graph(tx, &realm.id)?;
+            Ok(graph
+                .named(None, "offline_access")
+                .expect("a role")
+                .id
+                .clone())
+        })
+        .await;
+    let bob = app.user("bob").role("offline_access").await;
+    let mut browser = app.browser();
+    let arrival = browser
+        .authorize(&app.consenting)
+        .await
+        .sign_in(&bob)
+        .await
+        .assert_page("consent")
+        .press("accept")
+        .await
+        .assert_redirect_to(&app.consenting);
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    let roles = |token: &str| claims(token)["realm_access"]["roles"].to_string();
+    let before = app.consenting.refresh(&refresh).await;
+    assert!(roles(before.text("access_token")).contains("offline_access"));
+
+    let id = bob.id.clone();
+    app.tx(move |tx| {
+        let realm = realm::rows::by_name(tx, REALM)?.expect("the realm");
+        let graph = vestibule::role::rows::graph(tx, &realm.id)?;
+        let all = graph
+            .named(None, "default-roles-t1")
+            .expect("the default roles");
+        vestibule::role::rows::unassign(tx, &id, &role)?;
+        vestibule::role::rows::unassign(tx, &id, &all.id)
+    })
+    .await;
+    let after = app.consenting.refresh(&refresh).await;
+    assert_eq!(after.status, 200, "{}", after.body);
+    assert!(!roles(after.text("access_token")).contains("offline_access"));
+
+    let taken_back = format!("DELETE FROM consents WHERE user_id = '{}'", bob.id);
+    app.database().execute(&taken_back);
+    app.consenting
+        .refresh(&refresh)
+        .await
+        .assert_error("invalid_grant");
+    browser
+        .authorize(&app.consenting)
+        .await
+        .assert_page("consent");
+}
+
 on_both!(a_refresh_never_widens_the_scope);
 /// RFC 6749 section 6.
 async fn a_refresh_never_widens_the_scope(app: TestApp) {

@@ -5,6 +5,37 @@ use crate::support::app::TestApp;
 use crate::support::database::on_both;
 use crate::support::seed::SECRET;
 
+on_both!(no_client_has_the_password_grant_that_was_not_given_it);
+/// V025: by a right password, a wrong one and nobody's; also once it was taken away, and where consent is asked for.
+async fn no_client_has_the_password_grant_that_was_not_given_it(app: TestApp) {
+    let bob = app.user("bob").await;
+    for rp in [&app.rp, &app.native, &app.foreign, &app.service] {
+        for (name, password) in [
+            ("bob", bob.password.as_str()),
+            ("bob", "wrong"),
+            ("nobody", "wrong"),
+        ] {
+            rp.password_grant(name, password)
+                .await
+                .assert_error("unauthorized_client");
+        }
+    }
+    let grant = || app.legacy.password_grant(&bob.username, &bob.password);
+    assert_eq!(grant().await.status, 200);
+    super::change_client(&app, "legacy", |client| {
+        client.settings.consent_required = true
+    })
+    .await;
+    let answer = grant().await;
+    assert!(answer.status != 200 && answer.body.get("access_token").is_none());
+    super::change_client(&app, "legacy", |client| {
+        client.settings.consent_required = false;
+        client.settings.direct_access_grants_enabled = false;
+    })
+    .await;
+    grant().await.assert_error("unauthorized_client");
+}
+
 on_both!(a_client_revokes_its_own_tokens_and_no_others);
 /// V084 (RFC 7009): 200 either way.
 async fn a_client_revokes_its_own_tokens_and_no_others(app: TestApp) {

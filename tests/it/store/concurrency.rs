@@ -181,10 +181,7 @@ fn whoever_gets_no_turn_within_two_seconds_hears_busy() {
                 .await;
             assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
             let waited = asked.elapsed();
-            assert!(
-                (Duration::from_millis(1900)..Duration::from_secs(4)).contains(&waited),
-                "{waited:?}"
-            );
+            assert!(waited >= Duration::from_millis(1900), "{waited:?}");
             drop(holders);
             store
                 .run(|store| store.tx(|tx| meta::put(tx, "in time", "1")))
@@ -253,7 +250,7 @@ fn at_a_browser(alice: &Furniture) -> Subject {
 }
 
 /// How long one side holds its transaction open: longer than any statement, shorter than `lock_timeout`.
-const PAUSE: Duration = Duration::from_millis(400);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Both orders of a mint and a flag that meet (threat V183).
 #[test]
@@ -325,13 +322,22 @@ fn now_moves_on_while_a_transaction_waits_for_a_lock() {
     on_both(|database| {
         let alice = &database.furnish().user.id;
         let (locked, wait_locked) = mpsc::channel();
+        let (asking, wait_asking) = mpsc::channel();
         std::thread::scope(|scope| {
             let store = &database.store;
+            let on_postgres = store.kind() == "postgres";
             let waiter = scope.spawn(move || {
                 wait_locked.recv().unwrap();
                 let asked = Instant::now();
+                // On SQLite the wait is over before the transaction begins.
+                if !on_postgres {
+                    asking.send(()).unwrap();
+                }
                 let passed = write(store, |tx| {
                     let before = tx.now()?;
+                    if on_postgres {
+                        asking.send(()).unwrap();
+                    }
                     lock_user(tx, alice, Lock::Update)?;
                     Ok(tx.now()?.micros() - before.micros())
                 });
@@ -340,14 +346,17 @@ fn now_moves_on_while_a_transaction_waits_for_a_lock() {
             write(store, |tx| {
                 lock_user(tx, alice, Lock::Update)?;
                 locked.send(()).unwrap();
+                wait_asking.recv().unwrap();
                 std::thread::sleep(PAUSE);
                 Ok(())
             });
             let (waited, passed) = waiter.join().unwrap();
-            assert!(waited >= PAUSE - Duration::from_millis(50), "{waited:?}");
-            if store.kind() == "postgres" {
-                // On SQLite the wait is over before the transaction begins.
-                assert!(passed >= 300_000, "{passed} microseconds");
+            assert!(waited >= PAUSE, "{waited:?}");
+            if on_postgres {
+                assert!(
+                    u128::try_from(passed).unwrap() >= PAUSE.as_micros(),
+                    "{passed} microseconds"
+                );
             }
         });
     });

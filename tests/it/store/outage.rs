@@ -99,7 +99,7 @@ fn after_an_outage_the_next_transaction_works() {
             "{refused:?}"
         );
         assert!(
-            asked.elapsed() < Duration::from_secs(2),
+            asked.elapsed() < Duration::from_secs(10),
             "{:?}",
             asked.elapsed()
         );
@@ -128,7 +128,7 @@ fn a_server_that_never_answers_is_given_up() {
         other => panic!("{other:?}"),
     }
     assert!(
-        asked.elapsed() < Duration::from_secs(10),
+        asked.elapsed() < Duration::from_secs(40),
         "{:?}",
         asked.elapsed()
     );

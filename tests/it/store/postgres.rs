@@ -63,12 +63,15 @@ fn a_lock_that_is_not_to_be_had_is_an_error_after_a_second() {
         for lock in [Lock::Share, Lock::Update] {
             let asked = Instant::now();
             let refused = store.tx(|tx| lock_user(tx, alice, lock));
-            assert!(matches!(refused, Err(StoreError::Query(_))), "{refused:?}");
             let waited = asked.elapsed();
-            assert!(
-                (Duration::from_millis(900)..Duration::from_secs(4)).contains(&waited),
-                "{waited:?}"
-            );
+            // Its cause tells it from the five seconds of a statement, however slow the machine is.
+            match refused {
+                Err(StoreError::Query(cause)) => {
+                    assert!(cause.to_string().contains("lock timeout"), "{cause}");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(waited >= Duration::from_millis(900), "{waited:?}");
         }
         gave_up.send(()).unwrap();
     });
@@ -145,7 +148,7 @@ fn panics_and_errors_leave_no_connection_and_no_lock_behind() {
         Lock::Update
     )));
     // The server takes a moment to see that the other ends are gone.
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while connections(&database) > 1 {
         assert!(
             Instant::now() < deadline,
@@ -168,7 +171,7 @@ fn the_pool_keeps_no_more_connections_than_it_was_told() {
             Ok(())
         });
     });
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while connections(&database) > super::POOL {
         assert!(
             Instant::now() < deadline,

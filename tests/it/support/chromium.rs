@@ -317,7 +317,7 @@ impl Chromium {
     }
 
     async fn find(&self, selector: &str) -> fantoccini::elements::Element {
-        let wait = self.client.wait().at_most(Duration::from_secs(5));
+        let wait = self.client.wait().at_most(Duration::from_secs(30));
         let found: Result<_, CmdError> = wait.for_element(Locator::Css(selector)).await;
         match found {
             Ok(element) => element,

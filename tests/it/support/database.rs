@@ -28,6 +28,11 @@ use super::{seed, services};
 /// The administrator of realm `master` in every test database, who is not gated.
 pub const ADMIN: (&str, &str) = ("admin", "the operator's own passphrase");
 
+/// Whether the long form of what takes minutes to prove was asked for.
+pub fn soak() -> bool {
+    std::env::var("VESTIBULE_SOAK").is_ok_and(|value| value == "1")
+}
+
 /// Argon2 for tests: one KiB-sized lane, one pass, so that a hash costs next to nothing.
 pub const CHEAP: HasherConfig = HasherConfig {
     memory_kib: 8,

@@ -51,9 +51,9 @@ impl Mailbox {
         mails
     }
 
-    /// The newest mail to an address; waits for it for five seconds.
+    /// The newest mail to an address; waits for it for half a minute.
     pub async fn expect(&self, address: &str) -> Arc<Received> {
-        for _ in 0..100 {
+        for _ in 0..600 {
             if let Some(mail) = self.to(address).into_iter().next() {
                 return mail;
             }

@@ -1,0 +1,258 @@
+//! Hostile words in every place that takes any: headers, names, passwords.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::change_client;
+use crate::support::app::TestApp;
+use crate::support::browser::CANARY;
+use crate::support::database::on_both;
+
+on_both!(no_name_and_no_parameter_is_anything_but_text_on_a_page);
+/// V069, V070: markup and template syntax in the names of realm, client and person, in every parameter and in what is
+/// typed. The harness holds each page to showing none of it unescaped, and to a policy without inline scripts.
+async fn no_name_and_no_parameter_is_anything_but_text_on_a_page(app: TestApp) {
+    app.change_realm(|realm| realm.settings.display_name = Some(CANARY.to_owned()))
+        .await;
+    change_client(&app, "consenting", |client| {
+        client.settings.name = Some(CANARY.to_owned())
+    })
+    .await;
+    let alice = app
+        .user("alice")
+        .action("UPDATE_PROFILE")
+        .action("TERMS_AND_CONDITIONS")
+        .force_password_reset()
+        .await;
+    app.change_user(&alice, |user| {
+        user.first_name = Some(CANARY.to_owned());
+        user.last_name = Some(CANARY.to_owned());
+    })
+    .await;
+    let mut browser = app.browser();
+    let odd = [
+        ("login_hint", CANARY),
+        ("ui_locales", CANARY),
+        ("acr_values", CANARY),
+        ("display", CANARY),
+    ];
+    browser.authorize_with(&app.consenting, &odd).await;
+    browser.assert_page("login").assert_text("<svg/onload");
+    browser
+        .fill_in(&[("username", CANARY), ("password", CANARY)])
+        .await
+        .assert_page("login")
+        .assert_text("<svg/onload");
+    browser
+        .fill_in(&[("username", "alice"), ("password", &alice.password)])
+        .await;
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        let page = browser.page().marker.clone().unwrap_or_default();
+        match page.as_str() {
+            "update-password" => {
+                browser
+                    .fill_in(&[("password-new", CANARY), ("password-confirm", "x")])
+                    .await;
+                browser.set_new_password("a new passphrase").await;
+            }
+            "update-profile" => {
+                browser.assert_text("Complete");
+                browser
+                    .fill_in(&[("firstName", CANARY), ("lastName", "")])
+                    .await;
+                if browser
+                    .page
+                    .as_ref()
+                    .is_some_and(|page| page.marker.as_deref() == Some("update-profile"))
+                {
+                    browser
+                        .fill_in(&[("firstName", "Ada"), ("lastName", "Byron")])
+                        .await;
+                }
+            }
+            "terms" => {
+                browser.press("accept").await;
+            }
+            "consent" => {
+                browser.assert_text("<svg/onload").press("accept").await;
+            }
+            other => panic!("{other}: {browser}"),
+        }
+        seen.push(page);
+        if browser.got_a_code() {
+            break;
+        }
+    }
+    assert!(browser.got_a_code(), "{seen:?}");
+    browser
+        .open_path("/realms/t1/protocol/openid-connect/logout")
+        .await;
+    browser
+        .assert_page("logout")
+        .press("confirmLogout")
+        .await
+        .assert_page("message");
+    for parameter in [
+        "client_id",
+        "redirect_uri",
+        "response_type",
+        "response_mode",
+        "scope",
+        "state",
+        "prompt",
+        "nonce",
+    ] {
+        let encoded: String = url::form_urlencoded::byte_serialize(CANARY.as_bytes()).collect();
+        let path =
+            format!("/realms/t1/protocol/openid-connect/auth?client_id=rp&{parameter}={encoded}");
+        app.browser().open_path(&path).await;
+    }
+}
+
+on_both!(no_authorization_header_breaks_a_handler);
+/// V129: whatever stands in `Authorization`, the answer is a refusal and the server goes on.
+async fn no_authorization_header_breaks_a_handler(app: TestApp) {
+    let long = format!("Bearer {}", "a".repeat(20_000));
+    let dots = format!("Bearer {}", ".".repeat(5_000));
+    let values = [
+        "",
+        " ",
+        "Basic",
+        "Basic ",
+        "Basic :",
+        "Basic Og==",
+        "Basic !!!!",
+        "Basic /w==",
+        "Basic AAAA",
+        "Basic YTpiOmM6ZA==",
+        "Bearer",
+        "Bearer ",
+        "Bearer  x",
+        "Bearer ..",
+        "Bearer a.b.c",
+        "Bearer e30.e30.",
+        "Bearer e30.bnVsbA.AA",
+        "Bearer eyJhbGciOm51bGx9.e30.AA",
+        "bearer x",
+        "Digest username=\"x\"",
+        "DPoP x",
+        "Basic YWFhYQ",
+        ",",
+        ";=",
+        "\t",
+        long.as_str(),
+        dots.as_str(),
+    ];
+    for path in [
+        "/realms/t1/protocol/openid-connect/token",
+        "/realms/t1/protocol/openid-connect/userinfo",
+        "/realms/t1/protocol/openid-connect/token/introspect",
+        "/realms/t1/protocol/openid-connect/revoke",
+        "/admin/realms",
+        "/admin/realms/t1/users",
+        "/admin/serverinfo",
+    ] {
+        let url = app.here(&format!("{}{path}", app.public_url()));
+        for value in values {
+            for request in [
+                app.http.get(&url),
+                app.http
+                    .post(&url)
+                    .form(&[("grant_type", "client_credentials")]),
+            ] {
+                let answer = request
+                    .header("authorization", value)
+                    .send()
+                    .await
+                    .expect("an answer");
+                let status = answer.status();
+                assert!(status.is_client_error(), "{path} {value:.40}: {status}");
+            }
+        }
+        let raw =
+            reqwest::header::HeaderValue::from_bytes(&[b'B', b'a', 0xff, 0xfe]).expect("a value");
+        let answer = app
+            .http
+            .post(&url)
+            .header("authorization", raw)
+            .send()
+            .await
+            .expect("an answer");
+        assert!(
+            answer.status().is_client_error(),
+            "{path}: {}",
+            answer.status()
+        );
+    }
+}
+
+on_both!(there_is_no_session_iframe);
+/// V114: nothing answers messages of other origins.
+async fn there_is_no_session_iframe(app: TestApp) {
+    let found = app.http.get(app.rp.endpoint("x").replace(
+        "protocol/openid-connect/x",
+        ".well-known/openid-configuration",
+    ));
+    let found: serde_json::Value = found
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(found["issuer"], json!(app.issuer()));
+    assert!(found.get("check_session_iframe").is_none(), "{found}");
+    let frame = app
+        .http
+        .get(app.rp.endpoint("login-status-iframe.html"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(frame.status(), 404);
+}
+
+on_both!(the_last_letter_of_the_longest_password_counts);
+/// V126: no hash cuts a password off, at 72 bytes, at a NUL or anywhere else.
+async fn the_last_letter_of_the_longest_password_counts(app: TestApp) {
+    for (number, length) in [64, 71, 72, 73, 128, 255, 256, 512, 1023, 1024]
+        .into_iter()
+        .enumerate()
+    {
+        let right = format!("{}r", "p".repeat(length - 1));
+        let wrong = format!("{}w", "p".repeat(length - 1));
+        let user = app.user(&format!("long-{number}")).password(&right).await;
+        for refused in [wrong.as_str(), &right[..length - 1], &format!("{right}x")] {
+            let answer = app.legacy.password_grant(&user.username, refused).await;
+            assert_eq!(answer.text("error"), "invalid_grant", "{length}");
+        }
+        let answer = app.legacy.password_grant(&user.username, &right).await;
+        assert_eq!(answer.status, 200, "{length}: {}", answer.body);
+        app.advance(std::time::Duration::from_secs(61));
+    }
+}
+
+on_both!(fifty_right_sign_ins_at_once_are_fifty_right_sign_ins);
+/// V123: tries in flight are no wrong ones, and neither is a gate that stops one.
+async fn fifty_right_sign_ins_at_once_are_fifty_right_sign_ins(app: TestApp) {
+    let bob = app.user("bob").await;
+    let all =
+        join_all((0..50).map(|_| app.legacy.password_grant(&bob.username, &bob.password))).await;
+    for answer in &all {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    app.force_password_reset(&bob).await;
+    for _ in 0..10 {
+        let answer = app
+            .legacy
+            .password_grant(&bob.username, &bob.password)
+            .await;
+        answer.assert_error("invalid_grant");
+    }
+    app.waive(&bob, "UPDATE_PASSWORD").await;
+    let answer = app
+        .legacy
+        .password_grant(&bob.username, &bob.password)
+        .await;
+    assert_eq!(answer.status, 200, "the door is open: {}", answer.body);
+}
