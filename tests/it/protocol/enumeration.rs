@@ -40,8 +40,9 @@ fn masked(text: &str, name: &str) -> String {
         if letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.') {
             run.push(letter);
         } else {
-            // Ids, form tokens and cookies are the only words of this length that hold a digit.
-            let random = run.len() >= 20 && run.contains(|letter: char| letter.is_ascii_digit());
+            // Ids, form tokens and cookies are the only words of this length that hold a digit or a capital.
+            let odd = |letter: char| letter.is_ascii_digit() || letter.is_ascii_uppercase();
+            let random = run.len() >= 20 && run.contains(odd);
             masked.push_str(if random { "RANDOM" } else { &run });
             run.clear();
             masked.push(letter);
