@@ -11,7 +11,6 @@ use crate::admin::call::{Context, Outcome, Reply};
 use crate::admin::error::AdminError;
 use crate::admin::representation::user::SHAPE;
 use crate::kernel::Timestamp;
-use crate::oidc::notices::Reach;
 use crate::store::dialect::{Lock, lock_user};
 use crate::user::{self, User, waiting};
 

@@ -13,7 +13,8 @@ use crate::oidc::catalog::RealmConfig;
 use crate::oidc::engine::Engine;
 use crate::oidc::notices::{self, Reach};
 use crate::store::{StoreError, Tx};
-use crate::user::search::{self, Filter};
+use crate::user::audience::Audience;
+use crate::user::search;
 use crate::user::{User, credential};
 
 /// How many people are looked up at once where a realm's change concerns many.
@@ -47,13 +48,7 @@ pub fn of_order(
     let when = tx.now()?;
     for action in &done.waived {
         let action = action.clone();
-        notices::deliver(
-            tx,
-            at,
-            user,
-            &Purpose::ActionWaived { action, when },
-            reach,
-        )?;
+        notices::deliver(tx, at, user, &Purpose::ActionWaived { action, when }, reach)?;
     }
     if done.demanded {
         notices::deliver(
@@ -119,9 +114,9 @@ pub fn of_window(
     let minutes = after.saturating_add(59) / 60;
     let purpose = Purpose::WindowExtended { minutes, when };
     let realm = context.config.realm.id.clone();
-    let waiting = Filter {
+    let waiting = Audience {
         pending_action: Some(update_password::NAME.to_owned()),
-        ..Filter::default()
+        ..Audience::default()
     };
     let mut first = 0;
     loop {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use vestibule::kernel::Timestamp;
-use vestibule::mail::{Content, Message, Purpose, Tools};
+use vestibule::mail::{Content, LinkKind, Message, Purpose, Tools};
 use vestibule::web::texts::Locale;
 
 use crate::support::app::{REALM, TestApp};
@@ -15,7 +15,7 @@ const WHEN: Timestamp = Timestamp::from_seconds(1_795_251_420);
 
 /// Every kind of mail there is; the compiler tells of a new one.
 fn purposes() -> Vec<Purpose> {
-    let all = vec![
+    let mut all = vec![
         Purpose::VerifyEmailCode {
             code: "7K3QF-9XW2M".into(),
         },
@@ -37,6 +37,22 @@ fn purposes() -> Vec<Purpose> {
         Purpose::EmailChanged { when: WHEN },
         Purpose::Test,
     ];
+    let links = [
+        LinkKind::PreRegistration,
+        LinkKind::ForgottenPassword,
+        LinkKind::SetPassword,
+        LinkKind::Actions,
+        LinkKind::VerifyEmail,
+        LinkKind::UpdateEmail,
+    ];
+    all.extend(links.map(|kind| Purpose::LinkExample {
+        kind,
+        subject: None,
+        app: Some("Rosewood Library".into()),
+        issuer: "https://id.rosewood.example/realms/school".into(),
+        seconds: 7 * 24 * 3600,
+        username: Some("iris.meadow".into()),
+    }));
     for purpose in &all {
         match purpose {
             Purpose::VerifyEmailCode { .. }
@@ -47,6 +63,8 @@ fn purposes() -> Vec<Purpose> {
             | Purpose::ActionWaived { .. }
             | Purpose::WindowExtended { .. }
             | Purpose::EmailChanged { .. }
+            | Purpose::Link { .. }
+            | Purpose::LinkExample { .. }
             | Purpose::Test => {}
         }
     }
@@ -58,9 +76,9 @@ async fn sent(app: &TestApp) -> Vec<(String, String, String)> {
     let mailbox = app.mailbox().await;
     let mut mails = Vec::new();
     for locale in Locale::all() {
-        for purpose in purposes() {
+        for (place, purpose) in purposes().into_iter().enumerate() {
             let note = matches!(purpose, Purpose::TemporaryPasswordSet { .. });
-            let name = format!("{}-{}", purpose.name(), locale.tag());
+            let name = format!("{}-{place}-{}", purpose.name(), locale.tag());
             let recipient = format!("{name}@people.example");
             let (address, keyring) = (recipient.clone(), Arc::clone(&app.engine().keyring));
             let entropy = app.engine().entropy;

@@ -1,8 +1,8 @@
 //! The tour, in a real browser against the real `vestibule demo` process: what a person with a temporary password
 //! sees on the way into a third-party app that uses the openidconnect library.
 
-mod mails;
 mod links;
+mod mails;
 mod playground;
 mod steps;
 mod walks;

@@ -146,7 +146,10 @@ fn change(
     set_on_all(tx, entropy, plan, &fresh)?;
     let on_all = Done {
         waived: Vec::new(),
-        demanded: plan.set.iter().any(|action| action == update_password::NAME),
+        demanded: plan
+            .set
+            .iter()
+            .any(|action| action == update_password::NAME),
     };
     let mut done: BTreeMap<UserId, Done> = fresh
         .into_iter()
