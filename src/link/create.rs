@@ -12,6 +12,7 @@ use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 use crate::user::name::name_key;
 use crate::user::{self, User, credential};
+use crate::web::texts::Locale;
 
 /// How long a mail of many may wait for its turn, in seconds.
 const BULK_WAIT: i64 = 7 * 24 * 3600;
@@ -50,6 +51,8 @@ pub struct NewLink<'a> {
     pub message: Option<String>,
     /// A subject in the place of the purpose's own.
     pub subject: Option<String>,
+    /// The language of its mail for a person who has none of his own; `None` is the realm's.
+    pub locale: Option<Locale>,
     /// The campaign that it is part of.
     pub campaign: Option<String>,
     /// Whether its mail lets single ones pass.
@@ -71,6 +74,7 @@ impl<'a> NewLink<'a> {
             lifespan: None,
             message: None,
             subject: None,
+            locale: None,
             campaign: None,
             bulk: false,
         }
@@ -330,6 +334,8 @@ pub struct MailWords {
     pub subject: Option<String>,
     /// Whether the mail lets single ones pass.
     pub bulk: bool,
+    /// The language for a person who has none of his own; `None` is the realm's.
+    pub locale: Option<Locale>,
 }
 
 pub(super) fn words(new: &NewLink<'_>) -> MailWords {
@@ -337,6 +343,7 @@ pub(super) fn words(new: &NewLink<'_>) -> MailWords {
         message: new.message.clone(),
         subject: new.subject.clone(),
         bulk: new.bulk,
+        locale: new.locale,
     }
 }
 
@@ -365,7 +372,11 @@ pub(super) fn queue(
             },
             note: words.message.clone(),
         },
-        locale: language_of(realm, user),
+        locale: user
+            .locale()
+            .and_then(Locale::from_tag)
+            .or(words.locale)
+            .unwrap_or_else(|| language_of(realm, user)),
         bulk: words.bulk,
         expires_at,
     };

@@ -16,6 +16,7 @@ use crate::store::schema::link_requests;
 use crate::store::{StoreError, Tx, db, dialect};
 use crate::user::name::name_key;
 use crate::user::{self, User, credential};
+use crate::web::texts::Locale;
 
 /// Wishes from one network: 20 in an hour (reliability H013).
 const PER_NETWORK: Limit = Limit {
@@ -99,7 +100,7 @@ pub fn is_any(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     Ok(one.is_some())
 }
 
-type Row = (String, RealmId, String, Option<String>);
+type Row = (RealmId, String, String, Option<String>);
 
 /// Fulfils some wishes, and answers how many rows that were. Several nodes may do it at once.
 ///
@@ -111,36 +112,42 @@ pub fn work(tx: &mut Tx<'_>, tools: Tools<'_>) -> Result<usize, StoreError> {
         .filter(link_requests::id.eq_any(&ids))
         .order(link_requests::created_at)
         .select((
-            link_requests::id,
             link_requests::realm_id,
             link_requests::login,
+            link_requests::locale,
             link_requests::client_id,
         ))
         .load(c))?;
-    for (_, realm, login, client_id) in &rows {
-        if let Some(realm) = realm::rows::by_id(tx, realm)? {
-            fulfil(tx, tools, &realm, (login, client_id.as_deref()))?;
+    let count = rows.len();
+    for (realm, login, locale, client_id) in rows {
+        if let Some(realm) = realm::rows::by_id(tx, &realm)? {
+            let request = Request {
+                login,
+                locale,
+                client_id,
+            };
+            fulfil(tx, tools, &realm, &request)?;
         }
     }
     db!(tx, |c| diesel::delete(
         link_requests::table.filter(link_requests::id.eq_any(&ids))
     )
     .execute(c))?;
-    Ok(rows.len())
+    Ok(count)
 }
 
 fn fulfil(
     tx: &mut Tx<'_>,
     tools: Tools<'_>,
     realm: &Realm,
-    (login, client_id): (&str, Option<&str>),
+    request: &Request,
 ) -> Result<(), StoreError> {
     let now = tx.now()?;
     let mut event = Event::new(&realm.id, "SEND_RESET_PASSWORD");
-    if let Some(client_id) = client_id {
+    if let Some(client_id) = &request.client_id {
         event = event.client(client_id);
     }
-    let found = person(tx, realm, login)?;
+    let found = person(tx, realm, &request.login)?;
     if let Some(user) = &found {
         event = event.user(&user.id);
     }
@@ -150,7 +157,7 @@ fn fulfil(
             tracing::info!(realm = %user.realm_id, "a forgotten password waited until the realm had forbidden it");
             Some("reset_not_allowed")
         }
-        Some(user) => mail(tx, tools, (realm, user, client_id), now)?,
+        Some(user) => mail(tx, tools, (realm, user, request), now)?,
     };
     if let Some(error) = error {
         event.kind = "SEND_RESET_PASSWORD_ERROR";
@@ -173,7 +180,7 @@ fn person(tx: &mut Tx<'_>, realm: &Realm, login: &str) -> Result<Option<User>, S
 fn mail(
     tx: &mut Tx<'_>,
     tools: Tools<'_>,
-    (realm, user, client_id): (&Realm, &User, Option<&str>),
+    (realm, user, request): (&Realm, &User, &Request),
     now: Timestamp,
 ) -> Result<Option<&'static str>, StoreError> {
     if user.email.is_none() {
@@ -198,7 +205,8 @@ fn mail(
         }
     }
     let new = NewLink {
-        client_id: client_id.map(str::to_owned),
+        client_id: request.client_id.clone(),
+        locale: Locale::from_tag(&request.locale),
         ..NewLink::of(realm, &user.id, purpose, Sender::Person)
     };
     Ok(match create(tx, tools, &new)? {

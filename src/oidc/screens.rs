@@ -120,6 +120,7 @@ pub(super) fn action(
                 action,
                 flow: token,
                 account: user.username.clone(),
+                first,
                 reason: Some(Text::key(match &act.waiting.link {
                     None => "update-password-reason",
                     Some(link) if link.first_password => "link-first-password-reason",

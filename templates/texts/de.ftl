@@ -30,6 +30,7 @@ temporary-password-expired-forgot = Ihr vorläufiges Passwort ist abgelaufen. W�
 
 ## Ein neues Passwort
 
+update-password-first-title = Passwort festlegen
 update-password-title = Neues Passwort festlegen
 update-password-reason = Sie müssen Ihr Passwort ändern, um Ihr Konto zu aktivieren.
 account-name = Konto

@@ -30,6 +30,7 @@ temporary-password-expired-forgot = Your temporary password has expired. Choose 
 
 ## A new password
 
+update-password-first-title = Set your password
 update-password-title = Set a new password
 update-password-reason = You need to change your password to activate your account.
 account-name = Account

@@ -15,7 +15,7 @@ use crate::web::texts::Text;
 pub(super) fn page(engine: &Engine, visit: &Visit, place: &Place) -> Reply {
     let page = LinkCode {
         action: place.url(),
-        error: match visit.query.get("code") {
+        error: match visit.query.get("said") {
             Some("wrong") => Some(Text::key("link-code-wrong")),
             _ => None,
         },
@@ -30,7 +30,7 @@ pub(super) fn submitted(
     visit: &Visit,
     place: &Place,
 ) -> Result<Reply, StoreError> {
-    let wrong = Reply::see_other(format!("{}?code=wrong", place.url()));
+    let wrong = Reply::see_other(format!("{}?said=wrong", place.url()));
     let realm = &place.config.realm.id;
     let now = tx.now()?;
     let from = format!("link-code-from/{realm}/{}", visit.peer.network);

@@ -61,6 +61,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         flow: flow(),
         account: words("alice@example.org"),
         reason: Some(Text::key("update-password-reason")),
+        first: false,
         rules: rules(),
         minutes_left: 5,
         suggestion: Some(words("copper lantern drifting maple")),
@@ -79,6 +80,11 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         hint: Some(Text::plain(words(
             "Add another word or two. Uncommon words are better.",
         ))),
+        ..password.clone()
+    };
+    let first = UpdatePassword {
+        first: true,
+        reason: Some(Text::key("link-first-password-reason")),
         ..password.clone()
     };
     let bare = UpdatePassword {
@@ -220,6 +226,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sample("update-password", password),
         sample("update-password-refused", refused),
         sample("update-password-bare", bare),
+        sample("update-password-first", first),
         sample("verify-email", verify),
         sample("verify-email-refused", verify_refused),
         sample("update-profile", profile),

@@ -221,3 +221,37 @@ async fn a_temporary_password_past_its_time_points_here(app: TestApp) {
         .assert_page("login")
         .assert_text("Choose “Forgot your password?” to get a link by mail.");
 }
+
+on_both!(the_mail_speaks_the_language_of_the_page_where_the_person_has_none);
+async fn the_mail_speaks_the_language_of_the_page_where_the_person_has_none(app: TestApp) {
+    allow(&app).await;
+    let alice = app.user("alice").await;
+    let bob = app.user("bob").await;
+    app.change_user(&bob, |user| {
+        user.attributes.insert("locale".into(), vec!["en".into()]);
+    })
+    .await;
+    for user in [&alice, &bob] {
+        let mut browser = app.browser();
+        browser
+            .headers
+            .push(("accept-language".into(), "de".into()));
+        browser.open_path(PAGE).await.assert_page("forgot-password");
+        browser
+            .fill_in(&[("username", &user.username)])
+            .await
+            .assert_page("message");
+    }
+    let german = mails(&app, &alice, 1).await.remove(0);
+    assert!(
+        german.subject.contains("neues Passwort"),
+        "{}",
+        german.subject
+    );
+    let english = mails(&app, &bob, 1).await.remove(0);
+    assert!(
+        english.subject.contains("new password"),
+        "{}",
+        english.subject
+    );
+}
