@@ -4,14 +4,19 @@
 
 mod admin;
 mod boot;
+mod campaign;
 mod demo;
 mod doctor;
+mod following;
 mod keys;
+mod mailing;
 mod migrate;
 mod output;
+mod progress;
 mod realm;
 mod rotate_master;
 mod serve;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +53,12 @@ enum Command {
     /// Realms.
     #[command(subcommand)]
     Realm(realm::Command),
+    /// People, in bulk.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Running and past mailings.
+    #[command(subcommand)]
+    Campaign(campaign::Command),
     /// Administrators, for whoever has the host: break glass.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -104,6 +115,10 @@ pub fn run() -> ExitCode {
         Command::Doctor(options) => load(config).and_then(|config| doctor::run(&config, &options)),
         Command::Keys(command) => load(config).and_then(|config| keys::run(&config, &command)),
         Command::Realm(command) => load(config).and_then(|config| realm::run(&config, &command)),
+        Command::User(command) => load(config).and_then(|config| user::run(&config, &command)),
+        Command::Campaign(command) => {
+            load(config).and_then(|config| campaign::run(&config, &command))
+        }
         Command::Admin(command) => load(config).and_then(|config| admin::run(&config, command)),
     };
     match result {

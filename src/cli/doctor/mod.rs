@@ -3,6 +3,7 @@
 
 mod certificate;
 mod database;
+mod mail;
 mod network;
 mod smtp;
 
@@ -15,6 +16,12 @@ use crate::config::Config;
 /// Options of `doctor`.
 #[derive(clap::Args)]
 pub(super) struct Options {
+    /// Mails a test to this address, as a realm would.
+    #[arg(long, value_name = "EMAIL")]
+    mail: Option<String>,
+    /// The realm whose mail settings are tried.
+    #[arg(long, default_value = "master", requires = "mail")]
+    realm: String,
     #[command(flatten)]
     format: Format,
 }
@@ -74,7 +81,11 @@ impl Finding {
 
 pub(super) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
     boot::logging(config)?;
-    let findings = runtime()?.block_on(examine(config));
+    let runtime = runtime()?;
+    let mut findings = runtime.block_on(examine(config));
+    if let Some(address) = &options.mail {
+        findings.push(mail::send(config, (&options.realm, address), &runtime)?);
+    }
     let wrong = findings
         .iter()
         .filter(|finding| finding.health == Health::Wrong)

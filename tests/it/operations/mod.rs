@@ -8,5 +8,5 @@ mod lifecycle;
 mod limits;
 mod master_key;
 mod nodes;
-mod process;
+pub mod process;
 mod slowness;

@@ -1,0 +1,20 @@
+//! `vestibule user`: people, in bulk.
+
+use super::{Failure, mailing};
+use crate::config::Config;
+
+/// What can be done about people.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Mails set-password links: to one person, or after a question to everybody.
+    SendPasswordReset(mailing::SendPasswordReset),
+    /// Mails (or prints) links to people who have no password yet.
+    PreRegister(mailing::PreRegister),
+}
+
+pub(super) fn run(config: &Config, command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::SendPasswordReset(arguments) => mailing::send_password_reset(config, arguments),
+        Command::PreRegister(arguments) => mailing::pre_register(config, arguments),
+    }
+}
