@@ -31,18 +31,13 @@ use crate::user::{self, search};
 
 /// Mails set-password links.
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("whom").required(true).args(["user", "all_users"]))]
 pub(super) struct SendPasswordReset {
     /// The realm.
     #[arg(long)]
     realm: String,
     /// One person, by address or user name: try it on yourself first.
-    #[arg(
-        short,
-        long,
-        value_name = "EMAIL",
-        required_unless_present = "all_users",
-        conflicts_with = "all_users"
-    )]
+    #[arg(short, long, value_name = "EMAIL")]
     user: Option<String>,
     /// Everybody of the realm.
     #[arg(long)]
@@ -59,18 +54,13 @@ pub(super) struct SendPasswordReset {
 
 /// Mails links to people who have no password yet, or prints them.
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("whom").required(true).args(["user", "all_without_password"]))]
 pub(super) struct PreRegister {
     /// The realm.
     #[arg(long)]
     realm: String,
     /// One person, by address or user name.
-    #[arg(
-        short,
-        long,
-        value_name = "EMAIL",
-        required_unless_present = "all_without_password",
-        conflicts_with = "all_without_password"
-    )]
+    #[arg(short, long, value_name = "EMAIL")]
     user: Option<String>,
     /// Everybody who has no password.
     #[arg(long)]
