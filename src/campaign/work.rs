@@ -45,6 +45,20 @@ pub async fn run(engine: Arc<Engine>) {
     }
 }
 
+/// Works on one mailing alone, for a command that waits for it.
+pub async fn only(engine: Arc<Engine>, id: String) {
+    loop {
+        match once(&engine, Some(id.clone())).await {
+            Ok(true) => {}
+            Ok(false) => tokio::time::sleep(POLL).await,
+            Err(error) => {
+                tracing::warn!(%error, "the mailing rests; it goes on in a second");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
 /// Does one transaction's work of a mailing whose time has come, of that id where one is given. `false`: there is
 /// none.
 ///

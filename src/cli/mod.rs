@@ -4,11 +4,15 @@
 
 mod admin;
 mod boot;
+mod campaign;
 mod demo;
 mod doctor;
+mod following;
 mod keys;
+mod mailing;
 mod migrate;
 mod output;
+mod progress;
 mod realm;
 mod rotate_master;
 mod serve;
@@ -52,6 +56,9 @@ enum Command {
     /// People, in bulk.
     #[command(subcommand)]
     User(user::Command),
+    /// Running and past mailings.
+    #[command(subcommand)]
+    Campaign(campaign::Command),
     /// Administrators, for whoever has the host: break glass.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -109,6 +116,9 @@ pub fn run() -> ExitCode {
         Command::Keys(command) => load(config).and_then(|config| keys::run(&config, &command)),
         Command::Realm(command) => load(config).and_then(|config| realm::run(&config, &command)),
         Command::User(command) => load(config).and_then(|config| user::run(&config, &command)),
+        Command::Campaign(command) => {
+            load(config).and_then(|config| campaign::run(&config, &command))
+        }
         Command::Admin(command) => load(config).and_then(|config| admin::run(&config, command)),
     };
     match result {

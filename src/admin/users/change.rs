@@ -63,7 +63,7 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         .user(&before.id)
         .detail("fields", sent.keys().cloned().collect::<Vec<String>>())
         .detail("set", plan.set.clone())
-        .detail("taken", plan.take.clone());
+        .detail("taken", plan.take);
     context.record(event)?;
     Ok(Reply::NoContent)
 }

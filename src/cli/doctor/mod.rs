@@ -3,6 +3,7 @@
 
 mod certificate;
 mod database;
+mod mail;
 mod network;
 mod smtp;
 
@@ -18,6 +19,12 @@ pub(super) struct Options {
     /// Shows the configuration that results from file and environment, secrets masked, and looks at nothing.
     #[arg(long)]
     print_config: bool,
+    /// Mails a test to this address, as a realm would.
+    #[arg(long, value_name = "EMAIL")]
+    mail: Option<String>,
+    /// The realm whose mail settings are tried.
+    #[arg(long, default_value = "master", requires = "mail")]
+    realm: String,
     #[command(flatten)]
     format: Format,
 }
@@ -80,7 +87,11 @@ pub(super) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
         return output::lines(&[config.masked().trim_end()]);
     }
     boot::logging(config)?;
-    let findings = runtime()?.block_on(examine(config));
+    let runtime = runtime()?;
+    let mut findings = runtime.block_on(examine(config));
+    if let Some(address) = &options.mail {
+        findings.push(mail::send(config, (&options.realm, address), &runtime)?);
+    }
     let wrong = findings
         .iter()
         .filter(|finding| finding.health == Health::Wrong)

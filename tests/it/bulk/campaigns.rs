@@ -219,6 +219,11 @@ async fn what_is_in_doubt_is_sent_again_as_the_same_mail_with_the_same_link(app:
             shown["funnel"]["total"] == 5 && shown["state"] == "paused"
         })
         .await;
+    let begun =
+        format!("SELECT count(*) AS value FROM outbox WHERE batch = '{id}' AND state <> 'queued'");
+    while app.count(&begun) > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     app.database().execute(&format!(
         "UPDATE outbox SET state = 'in_doubt', lease_token = NULL WHERE batch = '{id}' AND state = 'queued' \
          AND recipient = 'do0002@people.example'"
@@ -260,9 +265,9 @@ on_both!(bounces_that_come_later_are_matched_and_stop_a_mailing);
 async fn bounces_that_come_later_are_matched_and_stop_a_mailing(app: TestApp) {
     let admin = operator(&app);
     app.mailbox().await;
-    people(&app, "bo", 40).await;
+    people(&app, "bo", 60).await;
     let body = json!({ "name": "Old list", "kind": "pre-registration", "audience": with_prefix("bo"),
-        "ratePerSecond": 10, "stopAtBounceRate": 0.1 });
+        "ratePerSecond": 5, "stopAtBounceRate": 0.1 });
     let id = start(&app, body).await;
     let path = format!("/campaigns/{id}");
     admin
@@ -286,20 +291,20 @@ async fn bounces_that_come_later_are_matched_and_stop_a_mailing(app: TestApp) {
         answer.json::<Value>().await.unwrap()["count"].clone()
     };
     let sent = app.sql(&format!(
-        "SELECT id AS value FROM outbox WHERE batch = '{id}' AND state = 'sent' LIMIT 5"
+        "SELECT id AS value FROM outbox WHERE batch = '{id}' AND state = 'sent' LIMIT 4"
     ));
     for mail in &sent {
         assert_eq!(post(mail).await, 1);
-        assert_eq!(post(mail).await, 0, "known already");
     }
+    assert_eq!(post(&sent[0]).await, 0, "known already");
     assert_eq!(post("0199-not-ours").await, 0);
     let shown = until(&app, &id, "paused").await;
     assert_eq!(shown["reason"], "bounce-rate", "{shown}");
-    assert_eq!(shown["funnel"]["bounced"], 5);
+    assert_eq!(shown["funnel"]["bounced"], 4);
     let found = admin
         .get("/users/count?username=bo&mailState=bounced")
         .await;
-    assert_eq!(found.body, 5);
+    assert_eq!(found.body, 4);
     let wrong = admin.send(Method::POST, "/mail/bounces").await;
     let wrong = wrong.body("hello").send().await.unwrap();
     assert_eq!(wrong.status(), 400);
@@ -312,7 +317,7 @@ async fn bounces_that_come_later_are_matched_and_stop_a_mailing(app: TestApp) {
         204
     );
     let shown = until(&app, &id, "done").await;
-    assert_eq!((&shown["funnel"]["sent"], sums(&shown)), (&json!(35), 40));
+    assert_eq!((&shown["funnel"]["sent"], sums(&shown)), (&json!(56), 60));
 }
 
 on_both!(who_has_not_come_is_reminded_with_the_same_link);
@@ -329,7 +334,8 @@ async fn who_has_not_come_is_reminded_with_the_same_link(app: TestApp) {
             .expect("a link")
             .to_owned()
     };
-    let first = link(&words(&mailbox.expect("re0001@people.example").await));
+    let mail = mailbox.expect("re0001@people.example").await;
+    let first = link(&words(&mail));
     let came = ids[0].clone();
     app.advance(Duration::from_secs(60));
     app.tx(move |tx| {

@@ -2,6 +2,7 @@
 
 mod campaigns;
 mod cohorts;
+mod commands;
 mod filters;
 mod invitations;
 mod pace;

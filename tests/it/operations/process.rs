@@ -105,6 +105,16 @@ impl Place {
         }
     }
 
+    /// Starts a command that somebody else ends.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let quiet = || Stdio::null();
+        self.command(arguments)
+            .stdout(quiet())
+            .stderr(quiet())
+            .spawn()
+            .unwrap()
+    }
+
     /// Starts the server and waits until it is ready.
     pub fn serve(&self) -> Server<'_> {
         let log = self.path("log");
