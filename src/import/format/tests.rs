@@ -5,10 +5,10 @@ use std::io::{Cursor, Read, Write as _};
 use super::*;
 use crate::import::draft::Secret;
 
-fn all(
-    bytes: impl Into<Vec<u8>>,
-    format: Option<Format>,
-) -> Result<Vec<(u64, Result<String, String>)>, String> {
+/// A row's line, and its name or what is wrong with it.
+type Line = (u64, Result<String, String>);
+
+fn all(bytes: impl Into<Vec<u8>>, format: Option<Format>) -> Result<Vec<Line>, String> {
     let said = |error: FileError| error.to_string();
     let (_, mut rows) = open(Cursor::new(bytes.into()), format).map_err(said)?;
     let mut found = Vec::new();
