@@ -83,7 +83,7 @@ fn a_header_that_makes_no_sense_ends_the_file_with_a_hint() {
     refused("username,username\n", "twice");
     refused("firstName\nx\n", "neither");
     refused(
-        format!("username{}\n", ",attribute.a".repeat(1_000_000)),
+        format!("username{}\n", ",attribute.a".repeat(100_000)),
         "columns",
     );
     refused("", "empty");
