@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 enum Outcome {
     Committed(Vec<Verdict>),
     /// The marker is not where this chunk begins, or the lease is not ours.
-    Elsewhere(Option<Job>),
+    Elsewhere(Option<Box<Job>>),
 }
 
 impl Work {
@@ -96,7 +96,7 @@ impl Work {
                     // The marker first: its row is the lock that another worker of this job waits for.
                     if !lease::advance(tx, &job.id, &token, from, &here)? {
                         let now = jobs::in_realm(tx, &job.realm_id, &job.id)?;
-                        return Ok(Outcome::Elsewhere(now));
+                        return Ok(Outcome::Elsewhere(now.map(Box::new)));
                     }
                     let pen = Pen {
                         rules: &rules,

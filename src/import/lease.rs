@@ -14,6 +14,9 @@ use crate::store::{StoreError, Tx, db};
 /// Seconds for which a lease holds without a word from its holder (reliability R-01: a job goes on within five).
 pub const LEASE: i64 = 4;
 
+/// Seconds for which a job rests whose worker failed.
+const REST: i64 = 30;
+
 /// How many verdicts are deleted in one transaction.
 const FORGOTTEN_AT_ONCE: i64 = 5000;
 
@@ -175,6 +178,22 @@ pub fn finish(
         drop_pieces(tx, id)?;
     }
     Ok(ended == 1)
+}
+
+/// Lets a job that fails again and again wait, so that the others get their turn.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn postpone(tx: &mut Tx<'_>, id: &ImportId, token: &str) -> Result<(), StoreError> {
+    let until = tx.now()?.plus_seconds(REST);
+    db!(tx, |c| diesel::update(
+        import_jobs::table
+            .filter(import_jobs::id.eq(id))
+            .filter(import_jobs::lease_token.eq(token))
+    )
+    .set(import_jobs::lease_until.eq(until))
+    .execute(c))?;
+    Ok(())
 }
 
 /// Gives the lease back, so that the next one need not wait for its end.

@@ -55,7 +55,7 @@ pub struct Importer {
 pub struct Held {
     /// The job as it was when the lease was taken.
     pub job: Job,
-    token: String,
+    pub(super) token: String,
 }
 
 /// How far a running job is.

@@ -105,12 +105,22 @@ async fn one(
     let Some(held) = importer.take(job, false).await? else {
         return Ok(false);
     };
-    let id = held.job.id.clone();
+    let (id, token) = (held.job.id.clone(), held.token.clone());
     let source = Arc::new(Uploaded::of(&importer.store, keyring, &held.job));
     let go_on = Arc::clone(stopping);
     let ended = importer
         .work(held, source, &move |_| !go_on.load(Ordering::SeqCst))
-        .await?;
+        .await;
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(error) => {
+            let rest = importer
+                .store
+                .run(move |store| store.tx(|tx| lease::postpone(tx, &id, &token)))
+                .await;
+            return rest.and(Err(error));
+        }
+    };
     match ended {
         Ended::Done(progress) => {
             tracing::info!(import = %id, rows = progress.counts.done, rejected = progress.counts.rejected, "an import is done");

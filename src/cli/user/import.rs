@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
 use crate::app;
@@ -224,9 +224,13 @@ impl Shown {
         let watched = std::io::stderr().is_terminal();
         let bar = watched.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let template = "{bar:30} {human_pos} of {human_len} rows  {per_sec}  {eta} left  {msg}";
+            let template =
+                "{bar:30} {human_pos} of {human_len} rows  {rate} a second  {eta} left  {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
+                let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let _ = write!(out, "{:.0}", state.per_sec());
+                };
+                bar.set_style(style.with_key("rate", rate));
             }
             bar.enable_steady_tick(Duration::from_millis(200));
             bar

@@ -90,3 +90,41 @@ fn wrong_usage_says_what_to_do() {
     import(&place, &good, &["--format", "xml"]).refused(2, "keycloak");
     import(&place, &good, &["--if-exists", "perhaps"]).refused(2, "update");
 }
+
+#[test]
+fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
+    let place = place();
+    let path = file(&place, "people.csv", &super::people(12_000));
+    let log = place.path("import.log");
+    let mut child = place
+        .command(&["user", "import", "--realm", "shop", &path])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let said = || std::fs::read_to_string(&log).unwrap();
+    let began = std::time::Instant::now();
+    // Begun, and not yet done.
+    while !said().contains(" rows, ") {
+        assert!(began.elapsed().as_secs() < 120, "{}", said());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = std::process::Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(1), "{}", said());
+    assert!(
+        said().contains("Go on with the same command and --resume"),
+        "{}",
+        said()
+    );
+    let rest = import(&place, &path, &["--resume"]);
+    assert_eq!(rest.code, 0, "{}", rest.err);
+    assert!(
+        rest.out.contains("12000 rows: 12000 accepted"),
+        "{}",
+        rest.out
+    );
+}

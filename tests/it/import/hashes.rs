@@ -82,7 +82,12 @@ async fn everybody_of_a_keycloak_export_signs_in(app: TestApp) {
         if username != "disabled" {
             let after = app.password_hash(&user(&app, username)).await.unwrap();
             assert!(after.starts_with("$argon2id$v=19$"), "{username}: {after}");
-            assert_ne!(before, after, "{username} was upgraded");
+            // Keycloak's own Argon2id is stronger than what tests hash with, and stays.
+            assert_eq!(
+                before == after,
+                before.starts_with("$argon2id$"),
+                "{username}"
+            );
             let again = app.legacy.password_grant(username, password).await;
             assert_eq!(again.status, answer.status, "{username} {}", again.body);
         }
