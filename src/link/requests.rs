@@ -81,7 +81,6 @@ pub fn enqueue(
             link_requests::login.eq(&request.login),
             link_requests::locale.eq(&request.locale),
             link_requests::client_id.eq(&request.client_id),
-            link_requests::redirect_uri.eq(None::<String>),
             link_requests::created_at.eq(now),
         ))
         .execute(c))?;

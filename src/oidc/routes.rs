@@ -129,6 +129,7 @@ pub fn table() -> Vec<Entry> {
             web::post().to(forgotten::post)
         }),
         get("/realms/{realm}/account/", || web::get().to(account::get)),
+        get("/realms/{realm}/account", || web::get().to(account::get)),
         get("/realms/{realm}/resources/brand.css", || {
             web::get().to(brand)
         }),

@@ -431,7 +431,6 @@ diesel::table! {
         login -> Text,
         locale -> Text,
         client_id -> Nullable<Text>,
-        redirect_uri -> Nullable<Text>,
         created_at -> BigInt,
     }
 }

@@ -45,7 +45,6 @@ CREATE TABLE link_requests (
   login TEXT NOT NULL,
   locale TEXT NOT NULL,
   client_id TEXT,
-  redirect_uri TEXT,
   created_at BIGINT NOT NULL
 );
 CREATE INDEX link_requests_realm ON link_requests(realm_id);

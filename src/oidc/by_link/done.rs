@@ -104,7 +104,8 @@ pub(super) fn redeemed(
     if let Some(campaign) = &link.campaign_id {
         event = event.detail("campaign", campaign.as_str());
     }
-    metrics::counter!("idp_link_redeemed_total", "kind" => link.purpose.as_str()).increment(1);
+    metrics::counter!("idp_link_redeemed_total", "kind" => link.purpose.as_str(), "result" => "success")
+        .increment(1);
     events::record(tx, &engine.entropy, now, event)
 }
 

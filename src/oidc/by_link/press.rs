@@ -78,8 +78,14 @@ fn locked(
     match place.find(tx, engine, visit, handle)? {
         Ok((link, user, state)) if state.is_live() => Ok(Ok((link, user))),
         // Said before anything is typed, at the page's own address.
-        Ok((_, _, State::Expired)) => Ok(Err(place.back_to(handle, None))),
-        Ok((_, _, state)) => Ok(Err(place.over(engine, over_key(state)))),
+        Ok((link, _, State::Expired)) => {
+            note_refusal(tx, engine, visit, (&link, State::Expired))?;
+            Ok(Err(place.back_to(handle, None)))
+        }
+        Ok((link, _, state)) => {
+            note_refusal(tx, engine, visit, (&link, state))?;
+            Ok(Err(place.over(engine, over_key(state))))
+        }
         Err(key) => Ok(Err(place.over(engine, key))),
     }
 }
@@ -94,6 +100,24 @@ impl Place {
         }
         Reply::see_other(format!("{}?{}", self.url(), query.finish())).cookies(&self.cookies)
     }
+}
+
+fn note_refusal(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    (link, state): (&Link, State),
+) -> Result<(), StoreError> {
+    let now = tx.now()?;
+    let event = Event::new(&link.realm_id, "LINK_REJECTED")
+        .user(&link.user_id)
+        .from(&visit.peer.ip_address)
+        .error(state.as_str())
+        .detail("link", link.id.as_str())
+        .detail("purpose", link.purpose.as_str());
+    metrics::counter!("idp_link_redeemed_total", "kind" => link.purpose.as_str(), "result" => state.as_str())
+        .increment(1);
+    events::record(tx, &engine.entropy, now, event)
 }
 
 fn note_press(

@@ -238,3 +238,101 @@ async fn a_machine_that_presses_is_told_from_a_person(app: TestApp) {
     at_the_gate(&app, &url).await;
     assert_eq!(app.events(&alice, "LINK_OPENED"), 2);
 }
+
+on_both!(two_links_in_one_browser_never_mix);
+/// V041, V058: each page and each flow is of its own link, whatever else is posted.
+async fn two_links_in_one_browser_never_mix(app: TestApp) {
+    let (alice, of_alice) = invited(&app, "alice").await;
+    let (bob, of_bob) = invited(&app, "bob").await;
+    let mut first = app.browser();
+    first
+        .open(of_alice)
+        .await
+        .assert_page("link")
+        .assert_text("alice");
+    let mut second = first.tab();
+    second
+        .open(of_bob)
+        .await
+        .assert_page("link")
+        .assert_text("bob");
+    first.press("open").await.assert_page("update-password");
+    second.press("open").await.assert_page("update-password");
+    let form = first.page().form_with("password-new").clone();
+    let mut pairs = form.pairs(None);
+    pairs.retain(|(name, _)| !name.starts_with("password"));
+    for (name, value) in [
+        ("password-new", "the passphrase of alice alone"),
+        ("password-confirm", "the passphrase of alice alone"),
+        ("username", "bob"),
+        ("user_id", bob.id.as_str()),
+        ("email", "bob@people.example"),
+        ("realm", "master"),
+    ] {
+        pairs.push((name.to_owned(), value.to_owned()));
+    }
+    first
+        .post(&form.action, &pairs)
+        .await
+        .assert_page("message");
+    assert_eq!(states(&app, &alice).await, [State::Committed]);
+    assert_eq!(states(&app, &bob).await, [State::Opened]);
+    assert_eq!(app.password_hash(&bob).await, None);
+    second.set_new_password(NEW).await.assert_page("message");
+    assert_eq!(states(&app, &bob).await, [State::Committed]);
+    for (user, password) in [(&alice, "the passphrase of alice alone"), (&bob, NEW)] {
+        let mut browser = app.browser();
+        browser
+            .authorize(&app.rp)
+            .await
+            .sign_in_with(user, password)
+            .await
+            .assert_redirect_to(&app.rp);
+    }
+}
+
+on_both!(a_link_whose_mail_is_in_doubt_works);
+/// Nobody knows whether the mail went out, so whoever has it gets in; its life has an end all the same.
+async fn a_link_whose_mail_is_in_doubt_works(app: TestApp) {
+    let (alice, url) = invited(&app, "alice").await;
+    app.database().execute(
+        "UPDATE links SET sent_at = NULL, expires_at = created_at + 2 * lifespan * 1000000; \
+         UPDATE outbox SET state = 'in_doubt'",
+    );
+    assert_eq!(states(&app, &alice).await, [State::Created]);
+    app.advance(Duration::from_secs(8 * 24 * 3600));
+    at_the_gate(&app, &url).await;
+    app.advance(Duration::from_secs(7 * 24 * 3600));
+    app.browser().open(url).await.assert_page("link-expired");
+}
+
+on_both!(what_was_taken_back_or_replaced_says_so);
+async fn what_was_taken_back_or_replaced_says_so(app: TestApp) {
+    let (alice, url) = invited(&app, "alice").await;
+    let mut waiting = app.browser();
+    waiting.open(url.clone()).await.assert_page("link");
+    send(
+        &app,
+        &alice,
+        Purpose::PreRegistration,
+        Sender::Administrator,
+    )
+    .await;
+    waiting
+        .press("open")
+        .await
+        .assert_page("message")
+        .assert_text("A newer mail took its place");
+    assert_eq!(app.events(&alice, "LINK_REJECTED"), 1);
+    let newest = mails(&app, &alice, 2).await.remove(0).url;
+    settled(&app, &alice).await;
+    let mut gate = at_the_gate(&app, &newest).await;
+    app.disable(&alice).await;
+    app.browser()
+        .open(newest)
+        .await
+        .assert_page("message")
+        .assert_text("It was taken back, or your account has changed since");
+    gate.set_new_password(NEW).await.assert_page("error");
+    assert_eq!(app.password_hash(&alice).await, None);
+}
