@@ -20,7 +20,7 @@ use crate::campaign;
 use crate::config::{Proxies, limits};
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
-use crate::link::Linker;
+use crate::link::{self, Linker, NewLink, Revealed};
 use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};
 use crate::oidc::catalog::Catalog;
@@ -118,17 +118,38 @@ pub fn engine(parts: Parts) -> Result<Engine, StartError> {
 pub struct FirstAdmin {
     /// The user name.
     pub username: String,
-    /// The password; `None` makes a one-time temporary one.
-    pub password: Option<String>,
+    /// How he signs in for the first time.
+    pub password: FirstPassword,
+}
+
+/// How the first administrator signs in for the first time.
+pub enum FirstPassword {
+    /// By a password that the operator has chosen.
+    Chosen(String),
+    /// By a one-time temporary one, which gates.
+    OneTime,
+    /// By a link, as everybody else who has no password yet.
+    ByLink,
+}
+
+/// What the operator is shown once. Without `Debug`.
+pub enum FirstSecret {
+    /// The one-time password.
+    OneTime(String),
+    /// The link.
+    Link(Box<Revealed>),
 }
 
 /// Makes realm `master` where there is none, with its administrator.
 ///
-/// Answers the temporary password that was made, to be shown once.
+/// Answers the one-time password or the link that was made, to be shown once.
 ///
 /// # Errors
 /// The database fails, or the name or password cannot be used.
-pub async fn bootstrap(engine: &Engine, admin: FirstAdmin) -> Result<Option<String>, StartError> {
+pub async fn bootstrap(
+    engine: &Engine,
+    admin: FirstAdmin,
+) -> Result<Option<FirstSecret>, StartError> {
     let exists = engine
         .store
         .run(|store| {
@@ -138,24 +159,29 @@ pub async fn bootstrap(engine: &Engine, admin: FirstAdmin) -> Result<Option<Stri
     if exists {
         return Ok(None);
     }
-    let made = admin
-        .password
-        .is_none()
-        .then(|| crate::password::suggest(|out: &mut [u8]| engine.entropy.fill(out)));
-    let password = admin.password.or_else(|| made.clone()).unwrap_or_default();
-    let password = Password::parse(&password)
-        .map_err(|error| StartError::Bootstrap(format!("its password: {error}")))?;
-    let salt = Salt::new(|out: &mut [u8]| engine.entropy.fill(out));
-    let hash = engine
-        .hasher
-        .hash(password, salt)
-        .await
-        .map_err(|_| StartError::Bootstrap("the hasher is busy".into()))?;
+    let (made, typed) = match admin.password {
+        FirstPassword::Chosen(password) => (None, Some(password)),
+        FirstPassword::OneTime => {
+            let words = crate::password::suggest(|out: &mut [u8]| engine.entropy.fill(out));
+            (Some(words.clone()), Some(words))
+        }
+        FirstPassword::ByLink => (None, None),
+    };
+    let hash = match typed {
+        Some(password) => {
+            let password = Password::parse(&password)
+                .map_err(|error| StartError::Bootstrap(format!("its password: {error}")))?;
+            let salt = Salt::new(|out: &mut [u8]| engine.entropy.fill(out));
+            let hash = engine.hasher.hash(password, salt).await;
+            Some(hash.map_err(|_| StartError::Bootstrap("the hasher is busy".into()))?)
+        }
+        None => None,
+    };
+    let issuer = engine.issuer(MASTER);
     let username = crate::user::name::parse_username(&admin.username)
         .map_err(|error| StartError::Bootstrap(format!("its name {error}")))?;
-    let temporary = made.is_some();
     let (keyring, entropy) = (Arc::clone(&engine.keyring), engine.entropy);
-    let first = engine
+    let secret = engine
         .store
         .run(move |store| {
             store.tx(|tx| {
@@ -167,28 +193,39 @@ pub async fn bootstrap(engine: &Engine, admin: FirstAdmin) -> Result<Option<Stri
                 let Some(master) =
                     provision::create_realm(tx, tools, (None, MASTER, true), settings)?
                 else {
-                    return Ok::<_, StoreError>(false);
+                    return Ok::<_, StoreError>(None);
                 };
                 let user = provision::blank_user(tx, tools, &master, &username)?;
                 if provision::create_user(tx, &master, &user, &[])?.is_err() {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 let graph = role::rows::graph(tx, &master.id)?;
                 if let Some(role) = graph.named(None, "admin") {
                     role::rows::assign(tx, &user.id, &role.id)?;
                 }
+                let Some(hash) = hash else {
+                    let tools = mail::Tools {
+                        keyring: &keyring,
+                        entropy: &entropy,
+                    };
+                    let (purpose, sender) =
+                        (link::Purpose::PreRegistration, link::Sender::Administrator);
+                    let new = NewLink::of(&master, &user.id, purpose, sender);
+                    let revealed = link::reveal(tx, tools, &issuer, &new)?;
+                    return Ok(revealed.ok().map(|link| FirstSecret::Link(Box::new(link))));
+                };
                 provision::set_password_by_admin(
                     tx,
                     &entropy,
                     &master,
                     &user.id,
-                    (hash.as_str(), None, temporary),
+                    (hash.as_str(), None, made.is_some()),
                 )?;
-                Ok(true)
+                Ok(made.map(FirstSecret::OneTime))
             })
         })
         .await?;
-    Ok(made.filter(|_| first))
+    Ok(secret)
 }
 
 /// Sockets to listen on, already open, so that a free port can be asked for.
@@ -228,6 +265,7 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         tokio::spawn(gauges::run(engine.clone())),
         tokio::spawn(cohort::work::run(engine.clone().into_inner())),
         tokio::spawn(campaign::work::run(engine.clone().into_inner())),
+        tokio::spawn(crate::oidc::forgotten::run(engine.clone())),
     ];
     if let Some((_, certificates)) = &listeners.https {
         tasks.push(tokio::spawn(watch_certificates(Arc::clone(certificates))));

@@ -55,12 +55,14 @@
 
 use std::marker::PhantomData;
 
+use super::kinds::{update_password, verify_email};
 use super::{Facts, kinds};
 use crate::kernel::{RealmId, SessionId, Timestamp, UserId};
+use crate::link::{self, LinkId};
 use crate::session::{self, Session};
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::{StoreError, Tx};
-use crate::user::waiting::WaitingAction;
+use crate::user::waiting::{ResetProof, WaitingAction};
 use crate::user::{self, AuthEpoch, User};
 
 /// Whom something shall be issued for, and how the request came by him.
@@ -80,6 +82,14 @@ pub enum Provenance {
     /// The person proved who he is at a browser, in this flow; the proof was made in this epoch.
     Proof {
         /// The user's epoch when the proof was made.
+        epoch: AuthEpoch,
+    },
+    /// The person opened a link in this flow, and nothing else is proved. The link's own actions stand before
+    /// everything, whatever waits on the person, and nothing is ever cleared for a link alone.
+    Link {
+        /// The link.
+        link: LinkId,
+        /// The user's epoch when it was opened.
         epoch: AuthEpoch,
     },
     /// The password came with the request itself (password grant).
@@ -160,6 +170,17 @@ pub struct Waiting {
     pub actions: Vec<String>,
     /// The rows behind them; an action that a realm's rule demands has none.
     pub rows: Vec<WaitingAction>,
+    /// The link that opened them, where one did.
+    pub link: Option<OpenLink>,
+}
+
+/// What a page says of the link that led to it.
+#[derive(Debug, Clone)]
+pub struct OpenLink {
+    /// When it ends.
+    pub until: Timestamp,
+    /// Whether the person has no password yet.
+    pub first_password: bool,
 }
 
 /// Asks the gate, and locks the user's row until the transaction ends.
@@ -201,6 +222,9 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
         return Ok(Err(Outstanding::Disabled));
     }
     let now = tx.now()?;
+    if let Provenance::Link { link, epoch } = &who.provenance {
+        return by_link(tx, user, (link, epoch), now).map(Err);
+    }
     if user.locked_until.is_some_and(|until| now < until) {
         return Ok(Err(Outstanding::Locked));
     }
@@ -212,7 +236,7 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
             interactive,
         } => (None, Some(session), *interactive),
         Provenance::Token { session, epoch, .. } => (epoch.as_ref(), Some(session), false),
-        Provenance::Service => (None, None, false),
+        Provenance::Link { .. } | Provenance::Service => (None, None, false),
     };
     if epoch.is_some_and(|epoch| *epoch != user.auth_epoch) {
         return Ok(Err(Outstanding::Stale));
@@ -265,6 +289,58 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
     })
 }
 
+/// What an opened link leads to: its own actions and nothing else, and nothing at all once it has ended. Wrong
+/// passwords lock nobody out of it (threat V192). Where only a mailed link may set a password, another one does not.
+fn by_link(
+    tx: &mut Tx<'_>,
+    user: User,
+    (id, epoch): (&LinkId, &AuthEpoch),
+    now: Timestamp,
+) -> Result<Outstanding, StoreError> {
+    let link = link::by_id(tx, id)?.filter(|link| {
+        *epoch == user.auth_epoch
+            && link.user_id == user.id
+            && link.realm_id == user.realm_id
+            && link.state(&user, now).is_live()
+            && !link.purpose.is_about_an_address()
+    });
+    let Some(link) = link else {
+        return Ok(Outstanding::Stale);
+    };
+    let rows = user::waiting::of_user(tx, &user.id)?;
+    let mail_only = rows
+        .iter()
+        .any(|row| row.reset_proof == ResetProof::Mailbox);
+    // Once the password is set, what else the link asks for waits on the person; and an address is proved by a code or
+    // by somebody signed in, so what is left of that waits, too.
+    let actions: Vec<String> = link
+        .actions
+        .iter()
+        .filter(|action| match link.sets_password {
+            true => *action == update_password::NAME,
+            false => *action != verify_email::NAME,
+        })
+        .cloned()
+        .collect();
+    if actions.is_empty() || (mail_only && link.sets_password && !link.proves_mailbox()) {
+        return Ok(Outstanding::Stale);
+    }
+    let first_password = user::credential::password(tx, &user.id)?.is_none();
+    Ok(Outstanding::Actions(Box::new(Waiting {
+        rows: rows
+            .into_iter()
+            .filter(|row| actions.contains(&row.action))
+            .collect(),
+        actions,
+        session: None,
+        link: Some(OpenLink {
+            until: link.good_until,
+            first_password,
+        }),
+        user,
+    })))
+}
+
 /// Splits by whether anything is outstanding. An action whose name this binary does not know is.
 fn outstanding(facts: Facts) -> Result<Facts, Outstanding> {
     if facts.user.service_client.is_some() {
@@ -296,5 +372,6 @@ fn outstanding(facts: Facts) -> Result<Facts, Outstanding> {
         session: facts.session,
         actions,
         rows,
+        link: None,
     })))
 }

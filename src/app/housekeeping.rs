@@ -18,6 +18,9 @@ const BATCHES: usize = 200;
 /// Seconds for which an ended row is kept: a late answer can then say what happened.
 const GRACE: i64 = 3600;
 
+/// Seconds for which a link is kept after its end, so that its page and a campaign's figures can tell of it: 90 days.
+const LINKS: i64 = 90 * 24 * 3600;
+
 /// Seconds for which audit events are kept where the realm's `eventsExpiration` says nothing: 90 days.
 const EVENTS: i64 = 90 * 24 * 3600;
 
@@ -51,6 +54,13 @@ pub async fn round(store: &Store) -> Result<usize, StoreError> {
         report(kind.table(), rows);
         deleted = deleted.saturating_add(rows);
     }
+    let old = now.plus_seconds(-LINKS);
+    let links = repeat(store, move |store| {
+        store.tx(|tx| cleaner::delete_links(tx, old))
+    })
+    .await?;
+    report("links", links);
+    deleted = deleted.saturating_add(links);
     for realm in realms {
         let old = now.plus_seconds(-events_kept(&realm));
         let (of_events, of_sessions) = (realm.id.clone(), realm.clone());

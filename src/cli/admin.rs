@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::{self, Format};
 use super::{Failure, boot, runtime};
-use crate::app::{self, FirstAdmin};
+use crate::app::{self, FirstAdmin, FirstPassword, FirstSecret};
 use crate::config::Config;
 use crate::kernel::Entropy;
 use crate::login::password::forget_tries;
@@ -69,10 +69,10 @@ fn create(config: &Config, who: &Who) -> Result<(), Failure> {
     // Where there is no realm master yet, this is its first administrator.
     let first = FirstAdmin {
         username: username.clone(),
-        password: None,
+        password: FirstPassword::OneTime,
     };
     let runtime = runtime()?;
-    if let Some(password) = runtime
+    if let Some(FirstSecret::OneTime(password)) = runtime
         .block_on(app::bootstrap(&engine, first))
         .map_err(Failure::failed)?
     {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Failure, boot, runtime, serve};
-use crate::app::{self, FirstAdmin, Listeners};
+use crate::app::{self, FirstAdmin, FirstPassword, Listeners};
 use crate::config::Config;
 use crate::demo::app::AppSettings;
 use crate::demo::mailbox::Mailbox;
@@ -87,7 +87,7 @@ async fn play(config: Config, options: &Options) -> Result<(), Failure> {
     let engine = boot::engine(&config, public_url.clone())?;
     let admin = FirstAdmin {
         username: "admin".to_owned(),
-        password: Some(ADMIN_PASSWORD.to_owned()),
+        password: FirstPassword::Chosen(ADMIN_PASSWORD.to_owned()),
     };
     app::bootstrap(&engine, admin)
         .await

@@ -4,8 +4,10 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use super::{Failure, boot, runtime};
-use crate::app::{self, FirstAdmin, Listeners};
+use crate::app::{self, FirstAdmin, FirstPassword, FirstSecret, Listeners};
 use crate::config::Config;
+
+use crate::link::Revealed;
 use crate::oidc::engine::Engine;
 use crate::web::tls::Certificates;
 
@@ -53,19 +55,19 @@ async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
     let admin = match &config.bootstrap.admin {
         Some(admin) => FirstAdmin {
             username: admin.username.clone(),
-            password: Some(admin.password.expose().to_owned()),
+            password: FirstPassword::Chosen(admin.password.expose().to_owned()),
         },
         None => FirstAdmin {
             username: "admin".to_owned(),
-            password: None,
+            password: FirstPassword::ByLink,
         },
     };
     let shown = admin.username.clone();
-    if let Some(password) = app::bootstrap(&engine, admin)
+    let first = app::bootstrap(&engine, admin)
         .await
-        .map_err(Failure::failed)?
-    {
-        first_sign_in(&public_url, &shown, &password);
+        .map_err(Failure::failed)?;
+    if let Some(FirstSecret::Link(link)) = first {
+        first_sign_in(&shown, &link);
     }
     let listeners = Listeners {
         http,
@@ -96,11 +98,11 @@ async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
     clippy::print_stderr,
     reason = "a secret for the person at the terminal, which logs must not hold"
 )]
-fn first_sign_in(public_url: &str, username: &str, password: &str) {
+fn first_sign_in(username: &str, link: &Revealed) {
     eprintln!(
-        "\n  The first administrator was made. Sign in once with this temporary password and set your own:\n\n    \
-         {public_url}/realms/master/login-actions/required-action?client_id=security-admin-console\n    \
-         user      {username}\n    password  {password}\n"
+        "\n  The first administrator was made, with the user name {username}. Open this link within seven days and \
+         set a password; it works once:\n\n    {}\n\n  Should it expire, `vestibule admin reset` lets you in.\n",
+        link.link
     );
 }
 

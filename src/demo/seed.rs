@@ -75,7 +75,7 @@ pub const PEOPLE: [Person; 4] = [
         last_name: "Nakamura",
         password: None,
         state: State::NoPassword,
-        shows: "no password yet: nothing that is typed signs in",
+        shows: "no password yet: choose “Forgot your password?” and open the mail",
     },
 ];
 
@@ -167,6 +167,11 @@ fn settings(smtp_port: u16) -> Map<String, serde_json::Value> {
     Map::from_iter([
         ("displayName".to_owned(), json!("Demo")),
         ("rememberMe".to_owned(), json!(true)),
+        ("resetPasswordAllowed".to_owned(), json!(true)),
+        (
+            "attributes".to_owned(),
+            json!({ "preRegistrationSelfService": "true" }),
+        ),
         (
             "smtpServer".to_owned(),
             json!({ "host": "127.0.0.1", "port": smtp_port.to_string(), "from": "no-reply@demo.example", "fromDisplayName": "Demo" }),

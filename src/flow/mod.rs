@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::seal::Keyring;
 use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId};
+use crate::link::LinkId;
 use crate::user::AuthEpoch;
 
 /// A validated authorization request (OpenID Connect Core 3.1.2.1).
@@ -107,6 +108,9 @@ impl Flash {
     }
 }
 
+/// The `amr` of a proof that is an opened link and nothing more: it lets a password be set, and signs nobody in.
+pub const BY_LINK: &str = "link";
+
 /// A proof of identity that was made in this flow.
 #[derive(Debug, Clone)]
 pub struct FlowProof {
@@ -141,6 +145,8 @@ pub struct Flow {
     pub remember_me: bool,
     /// The session the flow has come to.
     pub session_id: Option<SessionId>,
+    /// The link that it began with.
+    pub link_id: Option<LinkId>,
     /// Whether the person said yes in this flow.
     pub consented: bool,
     /// What the next page has to say about the last submit.
@@ -154,6 +160,20 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// The link that is the flow's only proof, as long as it has done nothing yet.
+    pub fn open_link(&self) -> Option<&LinkId> {
+        let by_link = self
+            .proof
+            .as_ref()
+            .is_some_and(|proof| proof.amr == BY_LINK);
+        self.link_id.as_ref().filter(|_| by_link)
+    }
+
+    /// Whether no application waits for an answer, and the flow ends by leading somewhere.
+    pub fn leads_on(&self) -> bool {
+        self.request.response_mode == ResponseMode::Page && !self.request.redirect_uri.is_empty()
+    }
+
     /// The one-hop token for this flow's forms: names flow and step. It is worth something only together with the
     /// cookie by which the flow is found, and stays good when that cookie changes in another tab.
     pub fn form_token(&self, keyring: &Keyring) -> String {

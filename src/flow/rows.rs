@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::{Flow, FlowProof};
 use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId};
+use crate::link::LinkId;
 use crate::store::schema::flows;
 use crate::store::{StoreError, Tx, corrupt, db};
 use crate::user::AuthEpoch;
@@ -23,6 +24,7 @@ struct FlowRow {
     proof_epoch: Option<AuthEpoch>,
     remember_me: bool,
     session_id: Option<SessionId>,
+    link_id: Option<LinkId>,
     consented: bool,
     flash: Option<String>,
     finished_at: Option<Timestamp>,
@@ -58,6 +60,7 @@ impl TryFrom<FlowRow> for Flow {
             proof,
             remember_me: row.remember_me,
             session_id: row.session_id,
+            link_id: row.link_id,
             consented: row.consented,
             flash,
             finished_at: row.finished_at,
@@ -89,6 +92,7 @@ fn row(flow: &Flow) -> Result<FlowRow, StoreError> {
         proof_epoch: flow.proof.as_ref().map(|proof| proof.epoch.clone()),
         remember_me: flow.remember_me,
         session_id: flow.session_id.clone(),
+        link_id: flow.link_id.clone(),
         consented: flow.consented,
         flash,
         finished_at: flow.finished_at,

@@ -1,9 +1,9 @@
-//! Making links, mailing them again, renewing them, and taking them back.
+//! Making links, and mailing them again.
 //!
 //! Called by whoever wants somebody to get a link: the admin API, imports, campaigns, a forgotten password, an
 //! expired page. Nothing here renders a mail: the outbox holds the link's id, and the token is made as the mail goes.
 
-use super::{Link, LinkId, Purpose, State, UPDATE_PASSWORD, keys, rows, token};
+use super::{Link, LinkId, Purpose, UPDATE_PASSWORD, VERIFY_EMAIL, keys, rows, token};
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::mail::{self, Content, Message, OutboxId, Tools, language_of};
 use crate::realm::Realm;
@@ -12,12 +12,10 @@ use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 use crate::user::name::name_key;
 use crate::user::{self, User, credential};
+use crate::web::texts::Locale;
 
 /// How long a mail of many may wait for its turn, in seconds.
 const BULK_WAIT: i64 = 7 * 24 * 3600;
-
-/// Renewals of one original, and seconds between two of them.
-const RENEWALS: (i64, i64) = (3, 600);
 
 /// Who caused a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +51,8 @@ pub struct NewLink<'a> {
     pub message: Option<String>,
     /// A subject in the place of the purpose's own.
     pub subject: Option<String>,
+    /// The language of its mail for a person who has none of his own; `None` is the realm's.
+    pub locale: Option<Locale>,
     /// The campaign that it is part of.
     pub campaign: Option<String>,
     /// Whether its mail lets single ones pass.
@@ -74,6 +74,7 @@ impl<'a> NewLink<'a> {
             lifespan: None,
             message: None,
             subject: None,
+            locale: None,
             campaign: None,
             bulk: false,
         }
@@ -231,7 +232,7 @@ fn person(tx: &mut Tx<'_>, new: &NewLink<'_>) -> Result<Result<User, Refused>, S
     })
 }
 
-fn unsent(
+pub(super) fn unsent(
     tx: &mut Tx<'_>,
     tools: Tools<'_>,
     new: &NewLink<'_>,
@@ -240,15 +241,20 @@ fn unsent(
     let now = tx.now()?;
     let (key_version, _) = keys::newest(tx, tools)?;
     let actions = actions(new);
+    // To prove an address is a purpose of its own, whoever asks for it.
+    let purpose = match (new.purpose, actions.as_slice()) {
+        (Purpose::Actions, [one]) if one == VERIFY_EMAIL => Purpose::VerifyEmail,
+        (purpose, _) => purpose,
+    };
     let lifespan = new
         .lifespan
-        .unwrap_or_else(|| new.purpose.lifespan(new.realm, new.sender))
+        .unwrap_or_else(|| purpose.lifespan(new.realm, new.sender))
         .max(1);
     Ok(Link {
         id: LinkId::new(tools.entropy.uuid(now)),
         realm_id: new.realm.id.clone(),
         user_id: user.id.clone(),
-        purpose: new.purpose,
+        purpose,
         sets_password: actions.iter().any(|action| action == UPDATE_PASSWORD),
         address,
         auth_epoch: user.auth_epoch.clone(),
@@ -293,7 +299,7 @@ fn actions(new: &NewLink<'_>) -> Vec<String> {
 }
 
 /// Stores a link, ends those whose place it takes, and notes it.
-fn store(
+pub(super) fn store(
     tx: &mut Tx<'_>,
     tools: Tools<'_>,
     new: &NewLink<'_>,
@@ -328,17 +334,20 @@ pub struct MailWords {
     pub subject: Option<String>,
     /// Whether the mail lets single ones pass.
     pub bulk: bool,
+    /// The language for a person who has none of his own; `None` is the realm's.
+    pub locale: Option<Locale>,
 }
 
-fn words(new: &NewLink<'_>) -> MailWords {
+pub(super) fn words(new: &NewLink<'_>) -> MailWords {
     MailWords {
         message: new.message.clone(),
         subject: new.subject.clone(),
         bulk: new.bulk,
+        locale: new.locale,
     }
 }
 
-fn queue(
+pub(super) fn queue(
     tx: &mut Tx<'_>,
     (tools, realm): (Tools<'_>, &Realm),
     (user, link, address): (&User, &Link, &str),
@@ -363,7 +372,11 @@ fn queue(
             },
             note: words.message.clone(),
         },
-        locale: language_of(realm, user),
+        locale: user
+            .locale()
+            .and_then(Locale::from_tag)
+            .or(words.locale)
+            .unwrap_or_else(|| language_of(realm, user)),
         bulk: words.bulk,
         expires_at,
     };
@@ -407,92 +420,4 @@ pub fn with_user(
         return Ok(None);
     };
     Ok(user::rows::in_realm(tx, realm, &link.user_id)?.map(|user| (link, user)))
-}
-
-/// What became of the wish for a fresh link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewed {
-    /// It is on its way to the same address.
-    Mailed,
-    /// There was one a moment ago.
-    TooSoon,
-    /// There were enough, or the link was not ended by time alone.
-    Never,
-}
-
-/// Mails a fresh link in the place of one whose time is over, to the same address: at most one in ten minutes and
-/// three for one original. What was taken back, used or replaced is not renewed.
-///
-/// # Errors
-/// The database fails.
-pub fn renew(
-    tx: &mut Tx<'_>,
-    tools: Tools<'_>,
-    (realm, id): (&Realm, &LinkId),
-) -> Result<Renewed, StoreError> {
-    let Some(old) = rows::by_id(tx, id)?.filter(|link| link.realm_id == realm.id) else {
-        return Ok(Renewed::Never);
-    };
-    lock_user(tx, &old.user_id, Lock::Update)?;
-    let Some((old, user)) = with_user(tx, &realm.id, &old.id)? else {
-        return Ok(Renewed::Never);
-    };
-    let now = tx.now()?;
-    let original = match &old.original_id {
-        Some(id) => rows::by_id(tx, id)?,
-        None => Some(old.clone()),
-    };
-    let (Some(original), Some(address)) = (original, old.address.clone()) else {
-        return Ok(Renewed::Never);
-    };
-    let expired = |link: &Link| link.state(&user, now) == State::Expired;
-    if !expired(&old)
-        || !expired(&original)
-        || !old.proves_mailbox()
-        || original.renewals >= RENEWALS.0
-    {
-        return Ok(Renewed::Never);
-    }
-    if !rows::count_renewal(tx, &original.id, RENEWALS)? {
-        return Ok(Renewed::TooSoon);
-    }
-    let new = NewLink {
-        actions: old.actions.clone(),
-        new_address: (old.purpose == Purpose::UpdateEmail).then(|| address.clone()),
-        client_id: old.client_id.clone(),
-        redirect_uri: old.redirect_uri.clone(),
-        lifespan: Some(old.lifespan),
-        campaign: old.campaign_id.clone(),
-        ..NewLink::of(realm, &user.id, old.purpose, Sender::Person)
-    };
-    let mut link = unsent(tx, tools, &new, (&user, Some(address.clone())))?;
-    link.good_until = now.plus_seconds(link.lifespan.saturating_mul(2));
-    link.original_id = Some(original.id);
-    store(tx, tools, &new, (&user, &link))?;
-    let mail = queue(tx, (tools, realm), (&user, &link, &address), &words(&new))?;
-    rows::set_mail(tx, &link.id, &mail)?;
-    Ok(Renewed::Mailed)
-}
-
-/// Takes a link of a person back; `false`: it is none of his, or ended already.
-///
-/// # Errors
-/// The database fails.
-pub fn revoke(tx: &mut Tx<'_>, user: &UserId, id: &LinkId) -> Result<bool, StoreError> {
-    lock_user(tx, user, Lock::Update)?;
-    let now = tx.now()?;
-    rows::revoke(tx, (user, id), now)
-}
-
-/// Takes back what a campaign has sent and nobody has used; answers how many links.
-///
-/// # Errors
-/// The database fails.
-pub fn revoke_campaign(
-    tx: &mut Tx<'_>,
-    realm: &RealmId,
-    campaign: &str,
-) -> Result<usize, StoreError> {
-    let now = tx.now()?;
-    rows::revoke_campaign(tx, (realm, campaign), now)
 }

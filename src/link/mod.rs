@@ -12,14 +12,16 @@ pub mod code;
 pub mod create;
 pub mod handover;
 pub mod keys;
+mod renew;
+pub mod requests;
 pub mod rows;
 pub mod token;
 
 pub use create::{
-    Created, MailWords, NewLink, Refused, Renewed, Revealed, Sender, create, mail_again, renew,
-    reveal, revoke, revoke_campaign, with_user,
+    Created, MailWords, NewLink, Refused, Revealed, Sender, create, mail_again, reveal, with_user,
 };
 pub use handover::Linker;
+pub use renew::{Renewed, renew, revoke, revoke_campaign};
 pub use rows::{by_id, of_user};
 
 use crate::kernel::{RealmId, Timestamp, UserId, text_newtype};
@@ -34,6 +36,9 @@ text_newtype!(
 
 /// The action whose name stands in every list of actions that sets a password.
 pub const UPDATE_PASSWORD: &str = "UPDATE_PASSWORD";
+
+/// The action that proves an address.
+pub const VERIFY_EMAIL: &str = "VERIFY_EMAIL";
 
 /// What a link is for. Part of what its token is derived from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::{Link, LinkId, Purpose};
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::mail::OutboxId;
-use crate::store::schema::links;
+use crate::store::schema::{campaigns, links};
 use crate::store::{StoreError, Tx, corrupt, db};
 use crate::user::AuthEpoch;
 
@@ -207,7 +207,8 @@ pub(super) fn forgive_code(tx: &mut Tx<'_>, id: &LinkId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Notes the first press of the button; `false`: it was pressed before.
+/// Notes the first press of the button by a person; `false`: it was pressed before. A machine's press counts until a
+/// person's comes.
 ///
 /// # Errors
 /// The database fails.
@@ -217,9 +218,11 @@ pub fn note_opened(
     (now, automated): (Timestamp, bool),
 ) -> Result<bool, StoreError> {
     let opened = db!(tx, |c| diesel::update(
-        links::table
-            .filter(links::id.eq(id))
-            .filter(links::opened_at.is_null())
+        links::table.filter(links::id.eq(id)).filter(
+            links::opened_at.is_null().or(links::automated
+                .eq(!automated)
+                .and(links::automated.eq(true)))
+        )
     )
     .set((links::opened_at.eq(now), links::automated.eq(automated)))
     .execute(c))?;
@@ -389,4 +392,20 @@ pub(super) fn count_renewal(
     ))
     .execute(c))?;
     Ok(counted == 1)
+}
+
+/// Whether the link is part of a campaign that was stopped for good: nobody gets a fresh one from it.
+///
+/// # Errors
+/// The database fails.
+pub fn campaign_is_cancelled(tx: &mut Tx<'_>, link: &Link) -> Result<bool, StoreError> {
+    let Some(campaign) = &link.campaign_id else {
+        return Ok(false);
+    };
+    let state: Option<String> = db!(tx, |c| campaigns::table
+        .filter(campaigns::id.eq(campaign))
+        .select(campaigns::state)
+        .first(c)
+        .optional())?;
+    Ok(state.as_deref() == Some("cancelled"))
 }

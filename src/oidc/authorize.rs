@@ -314,6 +314,7 @@ pub(super) fn start(
         proof: None,
         remember_me: false,
         session_id: None,
+        link_id: None,
         consented: false,
         flash: None,
         finished_at: None,

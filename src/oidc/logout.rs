@@ -307,7 +307,7 @@ fn registered(client: &Client, uri: &str, public_url: &str) -> bool {
 }
 
 /// The confirmation form's token, bound to the session's cookie.
-fn form_token(engine: &Engine, secret: &str) -> String {
+pub(super) fn form_token(engine: &Engine, secret: &str) -> String {
     let mac = engine.keyring.digest("logout-form", secret.as_bytes());
     sha256_base64(&mac)
 }

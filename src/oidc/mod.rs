@@ -1,7 +1,9 @@
 //! The protocol engine: OpenID Connect and OAuth 2.0 for a realm.
 
+mod account;
 pub mod authorize;
 pub mod bearer;
+mod by_link;
 pub mod catalog;
 mod client_auth;
 pub mod code;
@@ -11,6 +13,7 @@ mod cors;
 pub mod discovery;
 pub mod engine;
 pub mod error;
+pub mod forgotten;
 pub mod form;
 pub mod grant;
 pub mod introspect;

@@ -128,8 +128,16 @@ pub(super) async fn judge(engine: &Engine, form: &Form, old: &Old) -> Result<Jud
     Ok(judged(Ok(hash)))
 }
 
-/// Whether the person still waits with the password that was judged; the caller holds the user's lock.
-pub(super) fn still_waiting(
+/// Whether a new password is demanded of the person; the caller holds the user's lock.
+pub(super) fn is_demanded(tx: &mut Tx<'_>, user: &User) -> Result<bool, StoreError> {
+    let waiting = waiting::of_user(tx, &user.id)?;
+    Ok(waiting
+        .iter()
+        .any(|waiting| waiting.action == update_password::NAME))
+}
+
+/// Whether the person still has the password that was judged; the caller holds the user's lock.
+pub(super) fn is_unchanged(
     tx: &mut Tx<'_>,
     user: &User,
     old_credential: &Option<CredentialId>,
@@ -137,10 +145,7 @@ pub(super) fn still_waiting(
     let same = credential::password(tx, &user.id)?.map(|password| password.id) == *old_credential;
     let now = user::rows::by_id(tx, &user.id)?;
     let same_epoch = now.is_some_and(|now| now.auth_epoch == user.auth_epoch && now.enabled);
-    let waits = waiting::of_user(tx, &user.id)?
-        .iter()
-        .any(|waiting| waiting.action == update_password::NAME);
-    Ok(same && same_epoch && waits)
+    Ok(same && same_epoch)
 }
 
 /// Stores the new password; the action is done by that, and everything older ends. Answers the new epoch.

@@ -15,11 +15,13 @@ use crate::action::gate::{Cleared, Outstanding, Provenance, Subject, Waiting, cl
 use crate::action::kinds::update_password;
 use crate::client::Client;
 use crate::flow::{Flash, Flow, FlowProof, ResponseMode};
-use crate::kernel::{Timestamp, sha256_base64};
+use crate::kernel::{RealmId, Timestamp, sha256_base64};
+use crate::link::{self, LinkId};
 use crate::session::{self, Session, SessionKind};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 use crate::user::User;
+use crate::user::waiting::ResetProof;
 
 /// What comes next.
 pub enum Next {
@@ -45,6 +47,8 @@ pub enum Next {
     Stopped(&'static str),
     /// The flow's code was issued before.
     Finished,
+    /// The link that the flow began with leads nowhere any more; the key of what to say.
+    LinkOver(&'static str),
 }
 
 /// An action that stands next.
@@ -99,6 +103,10 @@ pub fn next(
         if let Some(decided) = proved(tx, scene, flow)? {
             return Ok(decided);
         }
+        if let Some(link) = flow.open_link() {
+            let why = link_over(tx, &scene.config.realm.id, link)?;
+            return Ok((Next::LinkOver(why), SessionCookie::Keep));
+        }
         // The proof is void: the person changed meanwhile, or the window is over. Back to the beginning.
         flow.proof = None;
         flow.user_id = None;
@@ -121,8 +129,14 @@ fn proved(
     let subject = Subject {
         realm: scene.config.realm.id.clone(),
         user,
-        provenance: Provenance::Proof {
-            epoch: proof.epoch.clone(),
+        provenance: match flow.open_link() {
+            Some(link) => Provenance::Link {
+                link: link.clone(),
+                epoch: proof.epoch.clone(),
+            },
+            None => Provenance::Proof {
+                epoch: proof.epoch.clone(),
+            },
         },
     };
     let cleared = match clear(tx, &subject)? {
@@ -323,8 +337,21 @@ fn act(
     let mut seconds_left = i64::MAX;
     if first == update_password::NAME {
         let Some(proof) = proof else { return Ok(None) };
-        seconds_left = window_end(scene.config, proof).seconds_since(now);
-        if window_end(scene.config, proof) <= now {
+        let by_mail_only = waiting
+            .rows
+            .iter()
+            .any(|row| row.action == first && row.reset_proof == ResetProof::Mailbox);
+        if by_mail_only && waiting.link.is_none() {
+            flow.flash = Some(Flash::error("", "password-by-mail-only"));
+            return Ok(None);
+        }
+        let end = window_end(scene.config, proof);
+        let until = waiting
+            .link
+            .as_ref()
+            .map_or(end, |link| end.min(link.until));
+        seconds_left = until.seconds_since(now);
+        if end <= now {
             let event = Event::new(&scene.config.realm.id, "GATE_EXPIRED")
                 .user(&waiting.user.id)
                 .client(&scene.client.client_id)
@@ -343,6 +370,21 @@ fn act(
         })),
         SessionCookie::Keep,
     )))
+}
+
+/// Why an opened link leads nowhere any more.
+fn link_over(tx: &mut Tx<'_>, realm: &RealmId, link: &LinkId) -> Result<&'static str, StoreError> {
+    let Some((link, user)) = link::with_user(tx, realm, link)? else {
+        return Ok("link-unknown");
+    };
+    let now = tx.now()?;
+    Ok(match link.state(&user, now) {
+        link::State::Committed => "link-used",
+        link::State::Superseded => "link-superseded",
+        link::State::Expired => "link-expired-open-again",
+        link::State::Revoked => "link-revoked",
+        link::State::Created | link::State::Sent | link::State::Opened => "link-window-over",
+    })
 }
 
 /// When the page for a new password ends: five minutes after the proof, unless the realm says otherwise.

@@ -82,7 +82,18 @@ pub(super) fn reply(
             parameters.push(("code", code.as_str()));
             face.respond(engine, target(flow, client), &parameters)
         }
+        Next::Done | Next::Finished if flow.leads_on() => {
+            face.onwards(engine, &flow.request.redirect_uri)
+        }
         Next::Done => face.message(engine, "all-done-title", "all-done"),
+        Next::LinkOver(key) => {
+            let sign_in = format!("{}/account/", config.issuer);
+            face.message_to(
+                engine,
+                ("link-over-title", key),
+                Some(("sign-in", &sign_in)),
+            )
+        }
         Next::Refused(error) => refused(engine, config, face, (flow, client), error),
         Next::Stopped("account-disabled") => face.error(
             engine,

@@ -8,7 +8,10 @@ use serde_json::json;
 
 use super::engine::Engine;
 use super::show::brand_css;
-use super::{authorize, cors, introspect, logout, revoke, sign_in, steps, token, userinfo};
+use super::{
+    account, authorize, by_link, cors, forgotten, introspect, logout, revoke, sign_in, steps,
+    token, userinfo,
+};
 use crate::store::StoreError;
 use crate::web::pages::{icon, stylesheet};
 
@@ -33,6 +36,11 @@ pub fn table() -> Vec<Entry> {
     };
     let post = |path, handler| Entry {
         method: Method::POST,
+        path,
+        handler,
+    };
+    let head = |path, handler| Entry {
+        method: Method::HEAD,
         path,
         handler,
     };
@@ -99,6 +107,28 @@ pub fn table() -> Vec<Entry> {
         post("/realms/{realm}/login-actions/required-action", || {
             web::post().to(steps::post_required_action)
         }),
+        get("/realms/{realm}/login-actions/link/{token}", || {
+            web::get().to(by_link::arrive)
+        }),
+        head("/realms/{realm}/login-actions/link/{token}", || {
+            web::head().to(by_link::arrive)
+        }),
+        get("/realms/{realm}/login-actions/link", || {
+            web::get().to(by_link::get)
+        }),
+        head("/realms/{realm}/login-actions/link", || {
+            web::head().to(by_link::get)
+        }),
+        post("/realms/{realm}/login-actions/link", || {
+            web::post().to(by_link::post)
+        }),
+        get("/realms/{realm}/login-actions/reset-credentials", || {
+            web::get().to(forgotten::get)
+        }),
+        post("/realms/{realm}/login-actions/reset-credentials", || {
+            web::post().to(forgotten::post)
+        }),
+        get("/realms/{realm}/account/", || web::get().to(account::get)),
         get("/realms/{realm}/resources/brand.css", || {
             web::get().to(brand)
         }),

@@ -2,6 +2,7 @@
 
 use super::catalog::RealmConfig;
 use super::engine::Engine;
+use super::forgotten;
 use super::next::Act;
 use super::show::{Face, Reply};
 use super::texts;
@@ -67,7 +68,15 @@ pub(super) fn sign_in(
             .as_deref()
             .and_then(texts::kept)
             .or(again_notice),
-        forgot_password: None,
+        forgot_password: Some(settings)
+            .filter(|settings| settings.reset_password_allowed)
+            .and_then(|_| {
+                Href::to(&forgotten::url(
+                    config,
+                    Some(&client.client_id),
+                    Some(&flow.id),
+                ))
+            }),
     };
     face.page(engine, &page, Some(flow))
 }
@@ -108,16 +117,23 @@ pub(super) fn action(
     match act.action.as_str() {
         update_password::NAME => {
             let policy = policy_of(config);
+            let link = act.waiting.link.as_ref();
+            let first = link.is_some_and(|link| link.first_password);
             let page = UpdatePassword {
                 action,
                 flow: token,
                 account: user.username.clone(),
-                reason: Some(Text::key("update-password-reason")),
+                first,
+                reason: Some(Text::key(match &act.waiting.link {
+                    None => "update-password-reason",
+                    Some(link) if link.first_password => "link-first-password-reason",
+                    Some(_) => "link-new-password-reason",
+                })),
                 rules: policy
                     .rules(false)
                     .iter()
                     .map(texts::rule)
-                    .chain([Text::key("rule-same-as-old")])
+                    .chain((!first).then(|| Text::key("rule-same-as-old")))
                     .collect(),
                 minutes_left: u32::try_from(act.seconds_left.max(0) / 60).unwrap_or(u32::MAX),
                 suggestion: Some(suggest(|out: &mut [u8]| engine.entropy.fill(out))),

@@ -17,7 +17,7 @@ use crate::user::User;
 use crate::web::cookie::Cookies;
 use crate::web::headers::{self, Policy};
 use crate::web::pages::{
-    self, Brand, Colour, ErrorPage, FormPost, Href, Look, Message, Page, PageError,
+    self, Brand, Colour, ErrorPage, FormPost, Href, Link, Look, Message, Onwards, Page, PageError,
 };
 use crate::web::texts::{Locale, Text};
 
@@ -31,6 +31,10 @@ pub struct Reply {
     pub browser: Option<String>,
     /// Whether the session cookie is taken away.
     pub clear_session: bool,
+    /// The cookie of a link that was opened: its name and value.
+    pub link: Option<(String, String)>,
+    /// Cookies of links that are taken away, by name.
+    pub drop_links: Vec<String>,
     /// Whom to mail a code, once what was decided is stored: the page asks for it.
     pub mail_code: Option<Box<(User, Locale)>>,
 }
@@ -57,6 +61,8 @@ impl Reply {
             session: SessionCookie::Keep,
             browser: None,
             clear_session: false,
+            link: None,
+            drop_links: Vec::new(),
             mail_code: None,
         }
     }
@@ -88,6 +94,12 @@ impl Reply {
             if let Some(browser) = &self.browser {
                 cookies.set_browser(&mut response, browser);
             }
+            if let Some((name, value)) = &self.link {
+                cookies.set_link(&mut response, name, value);
+            }
+            for name in &self.drop_links {
+                cookies.clear_link(&mut response, name);
+            }
             if self.clear_session {
                 cookies.clear_session(&mut response);
             }
@@ -97,6 +109,7 @@ impl Reply {
 }
 
 /// How the realm's pages look in this language.
+#[derive(Clone)]
 pub struct Face {
     brand: Brand,
     /// The language.
@@ -222,12 +235,36 @@ impl Face {
 
     /// A page that says something.
     pub fn message(&self, engine: &Engine, heading: &'static str, body: &'static str) -> Reply {
+        self.message_to(engine, (heading, body), None)
+    }
+
+    /// A page that says something and offers a way on: its words and where it leads.
+    pub fn message_to(
+        &self,
+        engine: &Engine,
+        (heading, body): (&'static str, &'static str),
+        way_on: Option<(&'static str, &str)>,
+    ) -> Reply {
+        let link = way_on.and_then(|(text, href)| {
+            Some(Link {
+                text: Text::key(text),
+                href: Href::to(href)?,
+            })
+        });
         let page = Message {
             heading: Text::key(heading),
             body: Text::key(body),
-            link: None,
+            link,
         };
         self.render(engine, StatusCode::OK, &page, Policy::default())
+    }
+
+    /// A page that leads on by itself: a redirect after a form would be stopped by the policy's `form-action`.
+    pub fn onwards(&self, engine: &Engine, to: &str) -> Reply {
+        match Href::to(to) {
+            Some(href) => self.render(engine, StatusCode::OK, &Onwards { href }, Policy::default()),
+            None => self.message(engine, "all-done-title", "all-done"),
+        }
     }
 
     /// The authorization response: parameters to the redirect URI, in the way that was asked for.

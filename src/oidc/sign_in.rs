@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::by_link;
 use super::engine::Engine;
 use super::next::Next;
 use super::reply::step_url;
@@ -155,10 +156,13 @@ fn conclude(
     match proved {
         Ok(proved) => signed_in(tx, engine, visit, (&mut stage, proved)),
         Err(refusal) => {
+            let forgot = stage.config.realm.settings.reset_password_allowed;
             let key = match refusal {
                 Refusal::Wrong => "invalid-username-or-password",
                 Refusal::Disabled => "account-disabled",
+                Refusal::TemporaryExpired if forgot => "temporary-password-expired-forgot",
                 Refusal::TemporaryExpired => "temporary-password-expired",
+                Refusal::MailboxOnly if forgot => "password-by-mail-only-forgot",
                 Refusal::MailboxOnly => "password-by-mail-only",
             };
             stage.flow.flash = Some(Flash {
@@ -195,6 +199,10 @@ fn signed_in(
     flow.remember_me = visit.form.has("rememberMe");
     flow.flash = None;
     let browser = rebind(tx, engine, flow)?;
+    if let Some(mut reply) = by_link::address::after_sign_in(tx, engine, (visit, stage))? {
+        reply.browser = browser;
+        return Ok(reply);
+    }
     let with = (engine, &stage.config, &stage.client);
     let (next, cookie) = decide(
         tx,

@@ -55,6 +55,16 @@ impl Browser {
         found.map(|(_, value)| value.clone())
     }
 
+    /// The cookies of links, by what stands after `link_` in their names, oldest first as browsers send them.
+    pub(super) fn links(&self, cookies: &Cookies) -> Vec<(String, String)> {
+        let prefix = cookies.name("link_");
+        let of_links = self.cookies.iter().filter_map(|(name, value)| {
+            let handle = name.strip_prefix(&prefix)?;
+            Some((handle.to_owned(), value.clone()))
+        });
+        of_links.collect()
+    }
+
     /// The browser's flow id.
     pub fn id(&self, cookies: &Cookies) -> Option<String> {
         self.get(&cookies.name("flow"))

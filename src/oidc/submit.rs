@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::by_link::done as by_link;
 use super::consent;
 use super::engine::Engine;
 use super::new_password;
@@ -176,7 +177,7 @@ fn refuse(
     steps::go_on(tx, engine, visit, (stage, Where::Posted))
 }
 
-fn record(
+pub(super) fn record(
     tx: &mut Tx<'_>,
     engine: &Engine,
     (visit, stage): (&Visit, &Stage),
@@ -234,6 +235,9 @@ fn act_submitted(
     };
     waiting::remove(tx, &user.id, &act.action)?;
     record(tx, engine, (visit, stage), (kind, &user.id))?;
+    if let Some(link) = stage.flow.open_link().cloned() {
+        return by_link::action(tx, engine, (visit, stage), (&link, act));
+    }
     done(tx, engine, visit, stage)
 }
 
@@ -352,12 +356,26 @@ fn set_password(
         .proof
         .as_ref()
         .is_some_and(|proof| now < window_end(&stage.config, proof));
-    if !in_time || !new_password::still_waiting(tx, &user, &judged.old_credential)? {
+    let link = stage.flow.open_link().cloned();
+    let demanded = link.is_some() || new_password::is_demanded(tx, &user)?;
+    let unchanged = new_password::is_unchanged(tx, &user, &judged.old_credential)?;
+    if !in_time || !demanded || !unchanged {
         return steps::go_on(tx, engine, visit, (&mut stage, Where::Posted));
     }
+    // The link ends in the statement that asks whether it lives; of all who come at once, one goes on.
+    let link = match &link {
+        Some(id) => match by_link::commit(tx, id, &user)? {
+            Some(link) => Some(link),
+            None => return steps::go_on(tx, engine, visit, (&mut stage, Where::Posted)),
+        },
+        None => None,
+    };
     let epoch = new_password::store(tx, &engine.entropy, &user.id, hash)?;
     if let Some(proof) = &mut stage.flow.proof {
         proof.epoch = epoch;
+    }
+    if let Some(link) = &link {
+        by_link::password_set(tx, engine, (visit, &mut stage), (link, &user))?;
     }
     stage.flow.session_id = None;
     stage.flow.flash = None;

@@ -6,8 +6,9 @@ use crate::scope::ClientScope;
 use crate::web::texts::Text;
 
 /// Every sentence that a flow can keep for its next page; nothing else comes out of storage as a key.
-const KEPT: [&str; 33] = [
+const KEPT: [&str; 34] = [
     "password-by-mail-only",
+    "password-by-mail-only-forgot",
     "invalid-username-or-password",
     "account-disabled",
     "window-expired",

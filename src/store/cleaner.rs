@@ -6,7 +6,8 @@
 use diesel::prelude::*;
 
 use super::schema::{
-    codes, email_codes, events, flows, former_addresses, refresh_tokens, revoked_tokens, throttles,
+    codes, email_codes, events, flows, former_addresses, links, refresh_tokens, revoked_tokens,
+    throttles,
 };
 use super::{StoreError, Tx, db};
 use crate::kernel::{RealmId, Timestamp};
@@ -92,6 +93,14 @@ pub fn delete(tx: &mut Tx<'_>, kind: Kind, before: Timestamp) -> Result<usize, S
         Kind::EmailCodes => delete_before!(tx, email_codes, user_id, expires_at, before),
         Kind::FormerAddresses => delete_before!(tx, former_addresses, id, until, before),
     }
+}
+
+/// Deletes up to [`BATCH`] links that ended before `before`, used or not.
+///
+/// # Errors
+/// The database fails.
+pub fn delete_links(tx: &mut Tx<'_>, before: Timestamp) -> Result<usize, StoreError> {
+    delete_before!(tx, links, id, expires_at, before)
 }
 
 /// Deletes up to [`BATCH`] events of a realm from before `before`; answers how many.

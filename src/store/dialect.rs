@@ -9,7 +9,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
-use super::schema::{campaigns, mail_paces, outbox, users};
+use super::schema::{campaigns, link_requests, mail_paces, outbox, users};
 use super::{Conn, StoreError, Tx};
 use crate::kernel::{RealmId, Timestamp, UserId};
 
@@ -131,6 +131,27 @@ pub fn lock_due_campaign(
             .optional()?,
     };
     Ok(found)
+}
+
+/// Locks up to `limit` of the oldest wishes for a link, and answers their ids. What another node has locked is passed
+/// over.
+///
+/// On SQLite a write transaction is alone already, so this is a look at the rows.
+///
+/// # Errors
+/// The database fails.
+pub fn lock_link_requests(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<String>, StoreError> {
+    if !tx.writable() {
+        return Err(StoreError::ReadOnly);
+    }
+    let waiting = link_requests::table
+        .order((link_requests::created_at, link_requests::id))
+        .limit(limit)
+        .select(link_requests::id);
+    Ok(match tx.conn() {
+        Conn::Sqlite(c) => waiting.load(c)?,
+        Conn::Postgres(c) => waiting.for_update().skip_locked().load(c)?,
+    })
 }
 
 /// How many other connections of servers of ours the database has. On SQLite nobody counts them: there

@@ -10,6 +10,9 @@ use actix_web::cookie::{Cookie, SameSite};
 /// How long a browser is known by its flow cookie (reliability H008).
 const FLOW_COOKIE: Duration = Duration::minutes(30);
 
+/// How long a browser remembers a link that it has opened.
+const LINK_COOKIE: Duration = Duration::hours(2);
+
 /// The cookies of one realm.
 #[derive(Debug, Clone)]
 pub struct Cookies {
@@ -50,6 +53,16 @@ impl Cookies {
     /// Gives the browser its flow id.
     pub fn set_browser(&self, response: &mut HttpResponse, id: &str) {
         let _ = response.add_cookie(&self.cookie("flow", id, Some(FLOW_COOKIE)));
+    }
+
+    /// Gives the browser a cookie for a link that it has opened.
+    pub fn set_link(&self, response: &mut HttpResponse, what: &str, value: &str) {
+        let _ = response.add_cookie(&self.cookie(what, value, Some(LINK_COOKIE)));
+    }
+
+    /// Takes such a cookie from the browser.
+    pub fn clear_link(&self, response: &mut HttpResponse, what: &str) {
+        let _ = response.add_cookie(&self.cookie(what, "", Some(Duration::ZERO)));
     }
 
     /// Takes the session cookie from the browser.

@@ -24,11 +24,13 @@ too-many-attempts = { $minutes ->
 }
 window-expired = Die Zeit für das neue Passwort ist abgelaufen, geändert wurde nichts. Melden Sie sich mit Ihrem jetzigen Passwort an, um mehr Zeit zu bekommen.
 password-by-mail-only = Dieses Passwort gilt nicht mehr. Ein neues wird mit einem Link per E-Mail gesetzt; bitten Sie Ihre Administration darum.
+password-by-mail-only-forgot = Dieses Passwort gilt nicht mehr. Wählen Sie „Passwort vergessen?“, dann bekommen Sie per Mail einen Link, mit dem Sie ein neues festlegen.
 temporary-password-expired = Ihr vorläufiges Passwort ist abgelaufen. Bitten Sie die Person um ein neues, die es Ihnen gegeben hat.
 temporary-password-expired-forgot = Ihr vorläufiges Passwort ist abgelaufen. Wählen Sie „Passwort vergessen?“, um einen Link per E-Mail zu bekommen.
 
 ## Ein neues Passwort
 
+update-password-first-title = Passwort festlegen
 update-password-title = Neues Passwort festlegen
 update-password-reason = Sie müssen Ihr Passwort ändern, um Ihr Konto zu aktivieren.
 account-name = Konto
@@ -150,6 +152,51 @@ account-title = Ihr Konto
 account-names = Name
 account-username = Benutzername
 account-none = nicht angegeben
+
+## Links
+
+link-title = Willkommen
+link-lead-first-password = Hier legen Sie das Passwort Ihres Kontos fest.
+link-lead-new-password = Hier legen Sie ein neues Passwort für Ihr Konto fest.
+link-lead-actions = Für Ihr Konto sind ein paar Schritte zu tun.
+link-lead-address = Hier bestätigen Sie die Adresse { $address }.
+link-set-password = Passwort festlegen
+link-go-on = Weiter
+link-confirm = Adresse bestätigen
+link-other = Sie sind hier als { $other } angemeldet, und dieser Link ist für { $account }. Wenn Sie weitergehen, wird { $other } abgemeldet, sobald { $account } ein neues Passwort hat, und nicht vorher.
+link-first-password-reason = Wählen Sie das Passwort Ihres Kontos.
+link-new-password-reason = Wählen Sie ein neues Passwort für Ihr Konto.
+link-expired-title = Dieser Link ist abgelaufen
+link-expired = Seine Zeit ist vorbei, geändert wurde nichts. Wir können einen neuen an { $address } schicken.
+link-expired-ask = Seine Zeit ist vorbei, geändert wurde nichts. Bitten Sie darum, wo Sie ihn bekommen haben, um einen neuen.
+link-renew = Neuen Link schicken
+link-renewed = Ein neuer Link ist unterwegs. Das kann eine Minute dauern; sehen Sie auch bei den unerwünschten Mails nach.
+link-renewed-lately = Vor ein paar Minuten wurde ein neuer Link geschickt. Sehen Sie auch bei den unerwünschten Mails nach, oder versuchen Sie es in zehn Minuten noch einmal.
+link-not-renewed = Auf diesem Weg gibt es keinen weiteren Link. Fragen Sie bei denen nach, die Ihnen den ersten geschickt haben.
+link-over-title = Dieser Link gilt nicht mehr
+link-used = Er wurde schon benutzt und funktioniert nur einmal. Melden Sie sich mit dem Passwort an, das damit festgelegt wurde.
+link-superseded = Eine neuere Mail ist an seine Stelle getreten. Öffnen Sie den Link in der neuesten Mail.
+link-revoked = Er wurde zurückgenommen, oder Ihr Konto hat sich seitdem geändert. Melden Sie sich an wie immer, oder lassen Sie sich einen neuen Link schicken.
+link-unknown = Diesen Link gibt es nicht. Öffnen Sie ihn noch einmal aus der Mail und achten Sie darauf, dass die ganze Adresse kopiert ist.
+link-open-again = Ihr Browser hat diesen Link vergessen. Öffnen Sie ihn noch einmal aus der Mail; wenn das nicht hilft, erlauben Sie Cookies für diese Seite.
+link-window-over = Die Zeit, um ein Passwort festzulegen, ist abgelaufen, geändert wurde nichts. Öffnen Sie den Link noch einmal aus der Mail, dann haben Sie neue Zeit.
+link-expired-open-again = Seine Zeit ist abgelaufen, geändert wurde nichts. Öffnen Sie ihn noch einmal aus der Mail und lassen Sie sich einen neuen schicken.
+link-somebody-else = Er ist für ein anderes Konto als das, mit dem Sie sich angemeldet haben, geändert wurde nichts. Melden Sie sich ab und öffnen Sie ihn dann noch einmal aus der Mail.
+link-address-title = Adresse bestätigt
+link-address-confirmed = Ihre Adresse ist bestätigt.
+link-code-title = Code aus der Mail eingeben
+link-code-lead = Geben Sie die Adresse ein, an die die Mail kam, und den Code, der darin steht.
+link-code-address = Ihre E-Mail-Adresse
+link-code-wrong = Adresse und Code gehören nicht zusammen, oder der Code gilt nicht mehr. Vergleichen Sie beides mit der neuesten Mail, oder öffnen Sie den Link darin.
+
+## Ein vergessenes Passwort
+
+forgot-title = Passwort vergessen?
+forgot-lead = Sagen Sie uns, wer Sie sind, dann schicken wir Ihnen einen Link, mit dem Sie ein neues Passwort festlegen.
+forgot-send = Link schicken
+forgot-back = Zurück zur Anmeldung
+forgot-sent-title = Sehen Sie in Ihr Postfach
+forgot-sent = Wenn es ein Konto dieses Namens mit einer E-Mail-Adresse gibt, ist ein Link dorthin unterwegs. Das kann ein paar Minuten dauern; sehen Sie auch bei den unerwünschten Mails nach.
 
 ## Mitteilungen
 

@@ -24,11 +24,13 @@ too-many-attempts = { $minutes ->
 }
 window-expired = The time to set a new password ran out, and nothing was changed. Sign in with your current password to get more time.
 password-by-mail-only = This password no longer works. A new one is set with a link by mail; ask your administrator for one.
+password-by-mail-only-forgot = This password no longer works. Choose “Forgot your password?” to get a link by mail that sets a new one.
 temporary-password-expired = Your temporary password has expired. Ask whoever gave it to you for a new one.
 temporary-password-expired-forgot = Your temporary password has expired. Choose “Forgot your password?” to get a link by mail.
 
 ## A new password
 
+update-password-first-title = Set your password
 update-password-title = Set a new password
 update-password-reason = You need to change your password to activate your account.
 account-name = Account
@@ -159,6 +161,51 @@ account-title = Your account
 account-names = Name
 account-username = Username
 account-none = not set
+
+## Links
+
+link-title = Welcome
+link-lead-first-password = You are about to set the password of your account.
+link-lead-new-password = You are about to set a new password for your account.
+link-lead-actions = There are a few steps to do for your account.
+link-lead-address = You are about to confirm the address { $address }.
+link-set-password = Set a password
+link-go-on = Go on
+link-confirm = Confirm the address
+link-other = You are signed in as { $other } here, and this link is for { $account }. If you go on, { $other } is signed out once { $account } has a new password, and not before.
+link-first-password-reason = Choose the password of your account.
+link-new-password-reason = Choose a new password for your account.
+link-expired-title = This link has expired
+link-expired = Its time is over, and nothing was changed. We can mail a fresh one to { $address }.
+link-expired-ask = Its time is over, and nothing was changed. Ask whoever gave it to you for a new one.
+link-renew = Mail me a fresh link
+link-renewed = A fresh link is on its way. It can take a minute to arrive; look among the unwanted mails, too.
+link-renewed-lately = A fresh link was mailed a few minutes ago. Look among the unwanted mails, too, or try again in ten minutes.
+link-not-renewed = There is no further link to be had in this way. Ask the people who sent you the first one.
+link-over-title = This link is no longer good
+link-used = It was used already, and works only once. Sign in with the password that was set with it.
+link-superseded = A newer mail took its place. Open the link in the newest mail.
+link-revoked = It was taken back, or your account has changed since. Sign in as you always do, or have a new link sent to you.
+link-unknown = There is no such link. Open it from the mail once more, and take care that the whole address is copied.
+link-open-again = Your browser has forgotten this link. Open it from the mail once more; if that does not help, allow cookies for this site.
+link-window-over = The time to set a password ran out, and nothing was changed. Open the link from the mail once more to get more time.
+link-expired-open-again = Its time ran out, and nothing was changed. Open it from the mail once more, and have a fresh one sent.
+link-somebody-else = It is for another account than the one you have signed in with, and nothing was changed. Sign out, then open it from the mail once more.
+link-address-title = Address confirmed
+link-address-confirmed = Your address is confirmed.
+link-code-title = Type the code from your mail
+link-code-lead = Type the address that the mail came to, and the code in it.
+link-code-address = Your email address
+link-code-wrong = Address and code do not belong together, or the code is no longer good. Compare both with the newest mail, or open the link in it.
+
+## A forgotten password
+
+forgot-title = Forgot your password?
+forgot-lead = Tell us who you are, and we mail you a link to set a new password.
+forgot-send = Mail me a link
+forgot-back = Back to signing in
+forgot-sent-title = Look into your mailbox
+forgot-sent = If there is an account of that name with an email address, a link is on its way to it. It can take a few minutes to arrive; look among the unwanted mails, too.
 
 ## Messages
 

@@ -16,6 +16,8 @@ pub struct UpdatePassword {
     pub account: String,
     /// Why the person is here (`update-password-reason`).
     pub reason: Option<Text>,
+    /// Whether it is the first password, so that there is no older one to end.
+    pub first: bool,
     /// The policy, one sentence part each (`rule-min-length` with `count`, …).
     pub rules: Vec<Text>,
     /// How long the page is good: whole minutes, rounded down. Never a time of day, whose
@@ -36,7 +38,10 @@ impl Page for UpdatePassword {
     const TEMPLATE: &'static str = "update-password.html";
 
     fn title(&self) -> Text {
-        Text::key("update-password-title")
+        Text::key(match self.first {
+            true => "update-password-first-title",
+            false => "update-password-title",
+        })
     }
 }
 

@@ -9,6 +9,7 @@ mod actions;
 mod assets;
 mod colour;
 mod href;
+mod link;
 mod messages;
 mod session;
 mod sign_in;
@@ -27,6 +28,7 @@ pub use actions::{Email, Field, Terms, UpdatePassword, UpdateProfile, VerifyEmai
 pub use assets::{icon, stylesheet};
 pub use colour::{Colour, brand_css};
 pub use href::Href;
+pub use link::{ForgotPassword, LinkCode, LinkExpired, OpenLink};
 pub use messages::{ErrorPage, FormPost, Link, Message, Onwards};
 pub use session::{Account, Logout};
 pub use sign_in::{App, Asking, Consent, Login};
@@ -34,7 +36,7 @@ pub use sign_in::{App, Asking, Consent, Login};
 use crate::web::texts::{Locale, Text, Texts, Value};
 
 /// The templates, by the names under which they include each other.
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 18] = [
     (
         "base.html",
         include_str!("../../../templates/pages/base.html"),
@@ -58,6 +60,22 @@ const TEMPLATES: [(&str, &str); 14] = [
     (
         "form-post.html",
         include_str!("../../../templates/pages/form-post.html"),
+    ),
+    (
+        "forgot-password.html",
+        include_str!("../../../templates/pages/forgot-password.html"),
+    ),
+    (
+        "link.html",
+        include_str!("../../../templates/pages/link.html"),
+    ),
+    (
+        "link-code.html",
+        include_str!("../../../templates/pages/link-code.html"),
+    ),
+    (
+        "link-expired.html",
+        include_str!("../../../templates/pages/link-expired.html"),
     ),
     (
         "login.html",
@@ -118,6 +136,14 @@ pub enum PageName {
     Message,
     /// The person's own account.
     Account,
+    /// What a link is for, and one button.
+    Link,
+    /// A link whose time is over.
+    LinkExpired,
+    /// Typing the code of a link.
+    LinkCode,
+    /// Asking for a link because the password is forgotten.
+    ForgotPassword,
 }
 
 /// A page: data for the template of the same name.

@@ -61,6 +61,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         flow: flow(),
         account: words("alice@example.org"),
         reason: Some(Text::key("update-password-reason")),
+        first: false,
         rules: rules(),
         minutes_left: 5,
         suggestion: Some(words("copper lantern drifting maple")),
@@ -79,6 +80,11 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         hint: Some(Text::plain(words(
             "Add another word or two. Uncommon words are better.",
         ))),
+        ..password.clone()
+    };
+    let first = UpdatePassword {
+        first: true,
+        reason: Some(Text::key("link-first-password-reason")),
         ..password.clone()
     };
     let bare = UpdatePassword {
@@ -169,6 +175,25 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         name: name.to_owned(),
         email,
     };
+    let open_link = |lead: &'static str, other| OpenLink {
+        action: action(),
+        handle: words("q3J0c2Fh"),
+        lead: Text::key(lead),
+        button: Text::key("link-set-password"),
+        account: words("alice"),
+        app: Some(words("Example Shop")),
+        other,
+    };
+    let expired = |address, notice: Option<&'static str>| LinkExpired {
+        action: action(),
+        handle: words("q3J0c2Fh"),
+        address,
+        notice: notice.map(Text::key),
+    };
+    let link_code = |error: Option<&'static str>| LinkCode {
+        action: action(),
+        error: error.map(Text::key),
+    };
     vec![
         sample("login", login(anyone("", Some(false)), None, None)),
         sample(
@@ -199,6 +224,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sample("update-password", password),
         sample("update-password-refused", refused),
         sample("update-password-bare", bare),
+        sample("update-password-first", first),
         sample("verify-email", verify),
         sample("verify-email-refused", verify_refused),
         sample("update-profile", profile),
@@ -232,6 +258,29 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
                     ("state".to_owned(), words("af0ifjsldkj")),
                 ],
                 nonce: "bm9uY2U".to_owned(),
+            },
+        ),
+        sample("link", open_link("link-lead-first-password", None)),
+        sample(
+            "link-other",
+            open_link("link-lead-new-password", Some(words("bob"))),
+        ),
+        sample(
+            "link-expired",
+            expired(Some(words("a•••@example.org")), None),
+        ),
+        sample(
+            "link-expired-renewed",
+            expired(Some(words("a•••@example.org")), Some("link-renewed")),
+        ),
+        sample("link-expired-ask", expired(None, None)),
+        sample("link-code", link_code(None)),
+        sample("link-code-wrong", link_code(Some("link-code-wrong"))),
+        sample(
+            "forgot-password",
+            ForgotPassword {
+                action: action(),
+                back: Href::to("/realms/demo/login-actions/authenticate"),
             },
         ),
         sample(

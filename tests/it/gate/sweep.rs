@@ -8,7 +8,7 @@ use crate::support::database::on_both;
 use vestibule::{admin, oidc::routes};
 
 /// What may answer a gated person: public documents, and the steps that lead through the gate or out of the session.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 9] = [
     "/.well-known/",
     "/protocol/openid-connect/certs",
     "/protocol/openid-connect/auth",
@@ -18,6 +18,7 @@ const OPEN: [&str; 8] = [
     "/resources/",
     // Answers 200 to everybody by RFC 7009, and ends tokens instead of giving them.
     "/protocol/openid-connect/revoke",
+    "/login-actions/link",
 ];
 
 on_both!(only_the_allow_list_answers_a_gated_person);

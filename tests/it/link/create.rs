@@ -265,9 +265,7 @@ async fn who_gets_no_link_is_said(app: TestApp) {
         let revealed = link::reveal(tx, tools, &issuer, &new(alice))?;
         assert_eq!(revealed.err(), Some(Refused::HasPassword));
         // Who has no address gets one handed out.
-        let revealed = link::reveal(tx, tools, &issuer, &new(carol))?
-            .ok()
-            .expect("a link");
+        let revealed = link::reveal(tx, tools, &issuer, &new(carol))?.expect("a link");
         assert!(
             revealed
                 .link

@@ -2,7 +2,12 @@
 //!
 //! Rows of the threat list are named in the doc comments of their tests.
 
+mod address;
+mod bounds;
+mod code;
 mod create;
+mod forgotten;
+mod redeem;
 
 use vestibule::link::{self, Created, Link, LinkId, NewLink, Purpose, Sender, State};
 use vestibule::realm;

@@ -192,3 +192,33 @@ fn a_made_or_reset_administrator_is_gated_until_a_password_is_set() {
         .run(&["admin", "reset", "nobody"])
         .refused(2, "admin create");
 }
+
+#[test]
+fn the_first_start_prints_a_link_for_its_administrator_once() {
+    let place = Place::new()
+        .set("VESTIBULE_BOOTSTRAP_ADMIN_USERNAME", "")
+        .set("VESTIBULE_BOOTSTRAP_ADMIN_PASSWORD", "");
+    let server = place.serve();
+    let log = server.log();
+    let link = log
+        .split_whitespace()
+        .find(|word| word.contains("/login-actions/link/"))
+        .expect("a link");
+    let target = link.strip_prefix(&place.url()).expect("the public URL");
+    let answer = server.get(target);
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = answer.header("location").expect("a page").to_owned();
+    let cookie = answer.header("set-cookie").expect("a cookie").to_owned();
+    let cookie = cookie.split(';').next().expect("its value");
+    let page = page.strip_prefix(&place.url()).expect("the public URL");
+    let shown = server.send(&format!(
+        "GET {page} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    ));
+    assert_eq!(shown.status, 200, "{shown:?}");
+    assert!(shown.body.contains("content=\"link\"") && shown.body.contains("admin"));
+    // Its person is nobody until a password is set.
+    let answer = server.post(TOKEN, &password_grant("admin", ""));
+    assert!(answer.status >= 400, "{answer:?}");
+    drop(server);
+    assert!(!place.serve().log().contains("/login-actions/link/"));
+}

@@ -134,6 +134,7 @@ fn a_flow_goes_one_step_for_one_of_many_tabs() {
             proof: None,
             remember_me: false,
             session_id: None,
+            link_id: None,
             consented: false,
             flash: None,
             finished_at: None,

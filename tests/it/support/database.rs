@@ -347,7 +347,7 @@ fn make_template(kind: Kind) -> Template {
     in_runtime(async {
         let admin = FirstAdmin {
             username: ADMIN.0.to_owned(),
-            password: Some(ADMIN.1.to_owned()),
+            password: app::FirstPassword::Chosen(ADMIN.1.to_owned()),
         };
         app::bootstrap(&engine, admin)
             .await

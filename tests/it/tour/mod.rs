@@ -1,5 +1,6 @@
 //! The tour, in a real browser against the real `vestibule demo` process: what a person with a temporary password
 //! sees on the way into a third-party app that uses the openidconnect library.
 
+mod links;
 mod playground;
 mod walks;

@@ -1,0 +1,88 @@
+//! Links that prove or change an address: nothing without being signed in as their person.
+
+use vestibule::link::{Purpose, Sender, State};
+
+use super::{look, mails, send, send_with, settled};
+use crate::support::app::{TestApp, User};
+use crate::support::database::on_both;
+
+async fn stored(app: &TestApp, user: &User) -> vestibule::user::User {
+    let id = user.id.clone();
+    let found = app
+        .tx(move |tx| vestibule::user::rows::by_id(tx, &id))
+        .await;
+    found.expect("the user")
+}
+
+on_both!(an_address_is_proved_by_who_signs_in_first);
+async fn an_address_is_proved_by_who_signs_in_first(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").unverified().action("VERIFY_EMAIL").await;
+    let bob = app.user("bob").await;
+    let made = send(&app, &alice, Purpose::VerifyEmail, Sender::Administrator).await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    let mut browser = app.browser();
+    browser.open(url.clone()).await.assert_page("link");
+    browser.press("open").await.assert_page("login");
+    assert!(!stored(&app, &alice).await.email_verified);
+    assert_eq!(app.token_rows(&alice.id), 0);
+    let mut other = app.browser();
+    other.open(url).await;
+    other.press("open").await.assert_page("login");
+    other
+        .sign_in(&bob)
+        .await
+        .assert_page("message")
+        .assert_text("It is for another account");
+    assert!(!stored(&app, &alice).await.email_verified);
+    browser.sign_in(&alice).await.assert_page("message");
+    assert!(stored(&app, &alice).await.email_verified);
+    assert!(app.waiting(&alice).await.is_empty());
+    assert_eq!(look(&app, &made.id).await.1, State::Committed);
+}
+
+on_both!(a_new_address_is_taken_by_who_is_signed_in_and_ends_what_is_older);
+/// V047: the address that is confirmed is the one that the link was mailed to.
+async fn a_new_address_is_taken_by_who_is_signed_in_and_ends_what_is_older(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").await;
+    let mut browser = super::super::gate::stock(&app, &alice).await;
+    let held = app.ledger.of(&alice);
+    let made = send_with(
+        &app,
+        &alice,
+        (Purpose::UpdateEmail, Sender::Person),
+        |new| {
+            new.new_address = Some("alice@new.example".into());
+        },
+    )
+    .await;
+    let at_new = User {
+        email: "alice@new.example".into(),
+        ..alice.clone()
+    };
+    let url = mails(&app, &at_new, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    browser
+        .open(url)
+        .await
+        .assert_page("link")
+        .assert_text("alice@new.example");
+    browser
+        .press("open")
+        .await
+        .assert_page("message")
+        .assert_text("Your address is confirmed");
+    let now = stored(&app, &alice).await;
+    assert_eq!(now.email.as_deref(), Some("alice@new.example"));
+    assert_eq!(look(&app, &made.id).await.1, State::Committed);
+    let right = held.without_password(&alice.password);
+    app.assert_nothing_opens(&alice, &right).await;
+    let notice = app.mailbox().await.expect("alice@people.example").await;
+    assert!(
+        notice.subject.contains("address was changed"),
+        "{}",
+        notice.subject
+    );
+}

@@ -1,0 +1,240 @@
+//! What a link never does: open another realm, another page, a session; and what ends with it.
+
+use std::time::Duration;
+
+use vestibule::link::{Purpose, Sender, State};
+
+use super::redeem::{at_the_gate, invited, onwards};
+use super::{NEW, look, mails, send, send_with, settled, states};
+use crate::support::app::TestApp;
+use crate::support::database::on_both;
+
+on_both!(a_link_of_another_realm_is_as_unknown_as_one_that_never_was);
+/// V043, V042.
+async fn a_link_of_another_realm_is_as_unknown_as_one_that_never_was(app: TestApp) {
+    app.make_realm("t2").await;
+    let (_, url) = invited(&app, "alice").await;
+    let elsewhere = |url: &url::Url| {
+        let other = url.as_str().replace("/realms/t1/", "/realms/t2/");
+        url::Url::parse(&other).expect("an address")
+    };
+    let token = url.path_segments().unwrap().next_back().unwrap().to_owned();
+    let mut forged = token.clone();
+    forged.replace_range(40..44, "AAAA");
+    let mut seen = Vec::new();
+    for url in [
+        elsewhere(&url),
+        url::Url::parse(&url.as_str().replace(&token, &forged)).expect("an address"),
+        url::Url::parse(&url.as_str().replace(&token, &"A".repeat(64))).expect("an address"),
+        url::Url::parse(&url.as_str().replace(&token, "x")).expect("an address"),
+    ] {
+        let mut browser = app.browser();
+        browser
+            .open(url)
+            .await
+            .assert_page("message")
+            .assert_text("There is no such link");
+        seen.push(browser.page().text.replace("t2", "t1"));
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+}
+
+on_both!(each_link_opens_its_own_pages_and_no_session);
+/// V181, V016 and the links that set no password: with its last action they end and lead to signing in.
+async fn each_link_opens_its_own_pages_and_no_session(app: TestApp) {
+    app.mailbox().await;
+    let alice = app
+        .user("alice")
+        .action("UPDATE_PASSWORD")
+        .action("UPDATE_PROFILE")
+        .await;
+    let made = send_with(
+        &app,
+        &alice,
+        (Purpose::Actions, Sender::Administrator),
+        |new| {
+            new.actions = vec!["TERMS_AND_CONDITIONS".into()];
+        },
+    )
+    .await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    let mut browser = app.browser();
+    browser.open(url.clone()).await.assert_page("link");
+    browser.press("open").await.assert_page("terms");
+    assert_eq!(app.token_rows(&alice.id), 0);
+    // The flow's page takes no new password, whatever is posted to it.
+    let form = browser.page().form_with("accept").clone();
+    let mut pairs = form.pairs(None);
+    pairs.retain(|(name, _)| name != "accept");
+    for field in ["password-new", "password-confirm"] {
+        pairs.push((field.to_owned(), NEW.to_owned()));
+    }
+    let before = app.password_hash(&alice).await;
+    browser.post(&form.action, &pairs).await;
+    assert_eq!(app.password_hash(&alice).await, before);
+    let mut browser = app.browser();
+    browser.open(url).await;
+    browser.press("open").await.assert_page("terms");
+    browser.press("accept").await.assert_page("message");
+    assert_eq!(onwards(&browser), format!("{}/account/", app.issuer()));
+    assert_eq!(look(&app, &made.id).await.1, State::Committed);
+    assert_eq!(app.token_rows(&alice.id), 0, "a mailbox signs nobody in");
+    assert_eq!(
+        app.waiting(&alice).await,
+        ["UPDATE_PASSWORD", "UPDATE_PROFILE"]
+    );
+    browser
+        .open_path("/realms/t1/account/")
+        .await
+        .assert_page("login");
+}
+
+on_both!(what_is_left_after_the_password_waits_on_the_person);
+async fn what_is_left_after_the_password_waits_on_the_person(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").unverified().action("VERIFY_EMAIL").await;
+    send_with(
+        &app,
+        &alice,
+        (Purpose::Actions, Sender::Administrator),
+        |new| {
+            new.actions = ["TERMS_AND_CONDITIONS", "VERIFY_EMAIL", "UPDATE_PASSWORD"]
+                .map(str::to_owned)
+                .to_vec();
+        },
+    )
+    .await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    let mut browser = at_the_gate(&app, &url).await;
+    browser.set_new_password(NEW).await.assert_page("terms");
+    // The mailbox is proved by then; the terms wait on the person, in this browser and everywhere.
+    assert_eq!(app.waiting(&alice).await, ["TERMS_AND_CONDITIONS"]);
+    assert_eq!(app.token_rows(&alice.id), 0);
+    app.assert_no_tokens_for(&alice).await;
+    browser.press("accept").await.assert_page("message");
+    assert_eq!(onwards(&browser), format!("{}/account/", app.issuer()));
+    browser
+        .open_path("/realms/t1/account/")
+        .await
+        .assert_page("account")
+        .assert_text("alice@people.example");
+    browser.press("confirmLogout").await.assert_page("message");
+    browser
+        .open_path("/realms/t1/account/")
+        .await
+        .assert_page("login");
+}
+
+on_both!(a_link_ends_everything_older);
+/// V040 and the token oracle, before and after.
+async fn a_link_ends_everything_older(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").await;
+    super::super::gate::stock(&app, &alice).await;
+    let held = app.ledger.of(&alice);
+    send(&app, &alice, Purpose::ForgottenPassword, Sender::Person).await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    let mut browser = at_the_gate(&app, &url).await;
+    browser.set_new_password(NEW).await.assert_page("message");
+    app.assert_nothing_opens(&alice, &held).await;
+    let sessions = format!(
+        "SELECT count(*) AS value FROM sessions WHERE user_id = '{}'",
+        alice.id
+    );
+    assert_eq!(app.count(&sessions), 1, "the session of this browser");
+    let notice = app.mailbox().await.expect(&alice.email).await;
+    assert!(
+        notice.subject.contains("password was changed") || notice.subject.contains("new password")
+    );
+}
+
+on_both!(only_a_mailed_link_opens_what_only_a_mailbox_may);
+/// `resetProof=mailbox`: the old password is dead, in a flow that began before the flag as well.
+async fn only_a_mailed_link_opens_what_only_a_mailbox_may(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").force_password_reset().await;
+    let mut early = super::super::gate::at_the_gate(&app, &alice).await;
+    let id = alice.id.clone();
+    app.tx(move |tx| {
+        let setting = vestibule::action::assign::Setting {
+            reset_proof: vestibule::user::waiting::ResetProof::Mailbox,
+            ..vestibule::action::assign::Setting::by("admin")
+        };
+        vestibule::action::assign::set(tx, &id, "UPDATE_PASSWORD", &setting)
+    })
+    .await;
+    early
+        .set_new_password("too late for that")
+        .await
+        .assert_page("login");
+    let mut late = app.browser();
+    late.authorize(&app.rp)
+        .await
+        .sign_in(&alice)
+        .await
+        .assert_page("login")
+        .assert_text("This password no longer works");
+    app.assert_no_tokens_for(&alice).await;
+    send(&app, &alice, Purpose::ForgottenPassword, Sender::Person).await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    at_the_gate(&app, &url)
+        .await
+        .set_new_password(NEW)
+        .await
+        .assert_page("message");
+    assert!(app.waiting(&alice).await.is_empty());
+}
+
+on_both!(a_locked_person_gets_in_by_a_link);
+/// V192: wrong passwords never lock the way by link.
+async fn a_locked_person_gets_in_by_a_link(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").await;
+    app.lock(&alice).await;
+    send(&app, &alice, Purpose::ForgottenPassword, Sender::Person).await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    at_the_gate(&app, &url)
+        .await
+        .set_new_password(NEW)
+        .await
+        .assert_page("message");
+    assert_eq!(app.token_rows(&alice.id), 1);
+}
+
+on_both!(a_switched_off_realm_suspends_a_link);
+async fn a_switched_off_realm_suspends_a_link(app: TestApp) {
+    let (alice, url) = invited(&app, "alice").await;
+    app.change_realm(|realm| realm.enabled = false).await;
+    app.browser().open(url.clone()).await.assert_page("error");
+    app.change_realm(|realm| realm.enabled = true).await;
+    at_the_gate(&app, &url).await;
+    assert_eq!(states(&app, &alice).await, [State::Opened]);
+}
+
+on_both!(a_machine_that_presses_is_told_from_a_person);
+async fn a_machine_that_presses_is_told_from_a_person(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").without_password().await;
+    let made = send(
+        &app,
+        &alice,
+        Purpose::PreRegistration,
+        Sender::Administrator,
+    )
+    .await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    at_the_gate(&app, &url).await;
+    assert!(look(&app, &made.id).await.0.automated);
+    app.advance(Duration::from_secs(60));
+    at_the_gate(&app, &url).await;
+    assert!(!look(&app, &made.id).await.0.automated);
+    at_the_gate(&app, &url).await;
+    assert_eq!(app.events(&alice, "LINK_OPENED"), 2);
+}

@@ -1,0 +1,257 @@
+//! A forgotten password: the same answer for everybody, and a link for who has an address.
+
+use std::time::Duration;
+
+use vestibule::link::{Purpose, Sender, State};
+
+use super::{NEW, mails, send_with, settled, states};
+use crate::support::app::{TestApp, User};
+use crate::support::browser::Browser;
+use crate::support::database::on_both;
+
+const PAGE: &str = "/realms/t1/login-actions/reset-credentials";
+
+async fn allow(app: &TestApp) {
+    app.mailbox().await;
+    app.change_realm(|realm| realm.settings.reset_password_allowed = true)
+        .await;
+}
+
+/// Asks for a link by that name, and answers what is shown.
+async fn asks(app: &TestApp, name: &str) -> Browser {
+    let mut browser = app.browser();
+    browser.open_path(PAGE).await.assert_page("forgot-password");
+    browser
+        .fill_in(&[("username", name)])
+        .await
+        .assert_page("message");
+    browser
+}
+
+/// Waits until every wish was looked at.
+async fn looked_at(app: &TestApp) {
+    for _ in 0..100 {
+        if app.count("SELECT count(*) AS value FROM link_requests") == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("wishes wait");
+}
+
+fn mails_to(app: &TestApp, user: &User) -> i64 {
+    app.count(&format!(
+        "SELECT count(*) AS value FROM outbox WHERE user_id = '{}' AND template = 'link'",
+        user.id
+    ))
+}
+
+on_both!(the_sign_in_page_leads_to_a_link_and_the_link_into_the_app);
+async fn the_sign_in_page_leads_to_a_link_and_the_link_into_the_app(app: TestApp) {
+    let alice = app.user("alice").await;
+    let mut browser = app.browser();
+    browser.authorize(&app.rp).await.assert_page("login");
+    assert!(!browser.page().text.contains("Forgot your password?"));
+    browser.open_path(PAGE).await.assert_page("error");
+    allow(&app).await;
+    browser.authorize(&app.rp).await.assert_page("login");
+    let forgot = browser
+        .page()
+        .links()
+        .into_iter()
+        .find(|link| link.path().ends_with("reset-credentials"))
+        .expect("a link");
+    browser.open(forgot).await.assert_page("forgot-password");
+    browser
+        .fill_in(&[("username", "Alice@People.example")])
+        .await
+        .assert_page("message");
+    let mail = mails(&app, &alice, 1).await.remove(0);
+    assert!(mail.text.contains("30 minutes"), "{}", mail.text);
+    settled(&app, &alice).await;
+    // In another browser than the one that asked.
+    let mut phone = app.browser();
+    phone.open(mail.url).await.assert_page("link");
+    phone.press("open").await.assert_page("update-password");
+    phone.set_new_password(NEW).await.assert_page("message");
+    assert_eq!(states(&app, &alice).await, [State::Committed]);
+    phone.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+}
+
+on_both!(everybody_is_answered_alike);
+/// V052: unknown, known, disabled, gated, without a password, locked.
+async fn everybody_is_answered_alike(app: TestApp) {
+    allow(&app).await;
+    app.user("known").await;
+    app.user("disabled").disabled().await;
+    app.user("gated").force_password_reset().await;
+    app.user("bare").without_password().await;
+    let locked = app.user("locked").await;
+    app.lock(&locked).await;
+    let mut seen = Vec::new();
+    for name in ["nobody", "known", "disabled", "gated", "bare", "locked"] {
+        seen.push(asks(&app, name).await.answer.body);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "one answer for all");
+    looked_at(&app).await;
+    let mailed = app.sql(
+        "SELECT u.username AS value FROM links l JOIN users u ON u.id = l.user_id ORDER BY u.username",
+    );
+    assert_eq!(mailed, ["gated", "known", "locked"]);
+}
+
+on_both!(who_has_no_password_gets_a_first_one_where_the_realm_allows_it);
+async fn who_has_no_password_gets_a_first_one_where_the_realm_allows_it(app: TestApp) {
+    allow(&app).await;
+    let alice = app.user("alice").without_password().await;
+    asks(&app, "alice").await;
+    looked_at(&app).await;
+    assert_eq!(mails_to(&app, &alice), 0);
+    app.change_realm(|realm| {
+        let attributes = &mut realm.settings.attributes;
+        attributes.insert("preRegistrationSelfService".into(), "true".into());
+    })
+    .await;
+    asks(&app, "alice").await;
+    let mail = mails(&app, &alice, 1).await.remove(0);
+    assert!(
+        mail.subject.contains("Set your password"),
+        "{}",
+        mail.subject
+    );
+}
+
+on_both!(mails_are_few_and_what_was_mailed_works_on);
+/// V053: one mail a minute and five an hour to one person, and V186: nothing that was mailed dies of it.
+async fn mails_are_few_and_what_was_mailed_works_on(app: TestApp) {
+    allow(&app).await;
+    let alice = app.user("alice").await;
+    send_with(
+        &app,
+        &alice,
+        (Purpose::Actions, Sender::Administrator),
+        |new| {
+            new.actions = vec!["UPDATE_PASSWORD".into()];
+            new.campaign = Some("spring".into());
+        },
+    )
+    .await;
+    let campaign = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    for _ in 0..3 {
+        asks(&app, "alice").await;
+        asks(&app, "alice@people.example").await;
+    }
+    looked_at(&app).await;
+    assert_eq!(mails_to(&app, &alice), 2, "one mail in a minute");
+    for _ in 0..6 {
+        app.advance(Duration::from_secs(61));
+        asks(&app, "alice").await;
+        looked_at(&app).await;
+    }
+    assert_eq!(mails_to(&app, &alice), 6, "five mails in an hour");
+    settled(&app, &alice).await;
+    app.browser().open(campaign).await.assert_page("link");
+}
+
+on_both!(a_place_that_asks_too_often_is_answered_as_ever_and_mails_nobody);
+async fn a_place_that_asks_too_often_is_answered_as_ever_and_mails_nobody(app: TestApp) {
+    allow(&app).await;
+    let alice = app.user("alice").await;
+    for number in 0..20 {
+        asks(&app, &format!("nobody{number}")).await;
+    }
+    asks(&app, "alice").await;
+    looked_at(&app).await;
+    assert_eq!(mails_to(&app, &alice), 0);
+}
+
+on_both!(only_the_stored_address_is_written_to);
+/// V030: lists, copies and look-alikes in the field.
+async fn only_the_stored_address_is_written_to(app: TestApp) {
+    allow(&app).await;
+    let alice = app.user("alice").await;
+    let url = url::Url::parse(&format!("{}{PAGE}", app.public_url())).expect("an address");
+    for typed in [
+        "alice@people.example,eve@evil.example",
+        "alice@people.example;eve@evil.example",
+        "alice@people.example\r\nBcc: eve@evil.example",
+        "[\"alice@people.example\",\"eve@evil.example\"]",
+        "alice@peop1e.example",
+    ] {
+        let pairs = [("username".to_owned(), typed.to_owned())];
+        app.browser()
+            .post(&url, &pairs)
+            .await
+            .assert_page("message");
+    }
+    for names in [["username", "username"], ["username[]", "username[]"]] {
+        let pairs: Vec<_> = names
+            .iter()
+            .zip(["alice@people.example", "eve@evil.example"])
+            .map(|(name, value)| ((*name).to_owned(), value.to_owned()))
+            .collect();
+        app.browser()
+            .post(&url, &pairs)
+            .await
+            .assert_page("forgot-password");
+    }
+    looked_at(&app).await;
+    assert_eq!(app.count("SELECT count(*) AS value FROM outbox"), 0);
+    asks(&app, "ALICE@people.example").await;
+    mails(&app, &alice, 1).await;
+    let to = app.sql("SELECT recipient AS value FROM outbox");
+    assert_eq!(to, ["alice@people.example"]);
+}
+
+on_both!(a_temporary_password_past_its_time_points_here);
+async fn a_temporary_password_past_its_time_points_here(app: TestApp) {
+    allow(&app).await;
+    let alice = app
+        .user("alice")
+        .expired_temporary_password("temporary words")
+        .await;
+    let mut browser = app.browser();
+    browser
+        .authorize(&app.rp)
+        .await
+        .sign_in(&alice)
+        .await
+        .assert_page("login")
+        .assert_text("Choose “Forgot your password?” to get a link by mail.");
+}
+
+on_both!(the_mail_speaks_the_language_of_the_page_where_the_person_has_none);
+async fn the_mail_speaks_the_language_of_the_page_where_the_person_has_none(app: TestApp) {
+    allow(&app).await;
+    let alice = app.user("alice").await;
+    let bob = app.user("bob").await;
+    app.change_user(&bob, |user| {
+        user.attributes.insert("locale".into(), vec!["en".into()]);
+    })
+    .await;
+    for user in [&alice, &bob] {
+        let mut browser = app.browser();
+        browser
+            .headers
+            .push(("accept-language".into(), "de".into()));
+        browser.open_path(PAGE).await.assert_page("forgot-password");
+        browser
+            .fill_in(&[("username", &user.username)])
+            .await
+            .assert_page("message");
+    }
+    let german = mails(&app, &alice, 1).await.remove(0);
+    assert!(
+        german.subject.contains("neues Passwort"),
+        "{}",
+        german.subject
+    );
+    let english = mails(&app, &bob, 1).await.remove(0);
+    assert!(
+        english.subject.contains("new password"),
+        "{}",
+        english.subject
+    );
+}
