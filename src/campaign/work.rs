@@ -352,6 +352,7 @@ fn remind_one(
     let words = MailWords {
         message: settings.message.clone(),
         subject: settings.subject.clone(),
+        locale: settings.language(),
         bulk: true,
     };
     let mail = match link.state(&user, now) {

@@ -52,6 +52,7 @@ pub fn renew(
         || !expired(&original)
         || !old.proves_mailbox()
         || original.renewals >= RENEWALS.0
+        || rows::campaign_is_cancelled(tx, &old)?
     {
         return Ok(Renewed::Never);
     }

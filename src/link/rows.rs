@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::{Link, LinkId, Purpose};
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::mail::OutboxId;
-use crate::store::schema::links;
+use crate::store::schema::{campaigns, links};
 use crate::store::{StoreError, Tx, corrupt, db};
 use crate::user::AuthEpoch;
 
@@ -392,4 +392,20 @@ pub(super) fn count_renewal(
     ))
     .execute(c))?;
     Ok(counted == 1)
+}
+
+/// Whether the link is part of a campaign that was stopped for good: nobody gets a fresh one from it.
+///
+/// # Errors
+/// The database fails.
+pub fn campaign_is_cancelled(tx: &mut Tx<'_>, link: &Link) -> Result<bool, StoreError> {
+    let Some(campaign) = &link.campaign_id else {
+        return Ok(false);
+    };
+    let state: Option<String> = db!(tx, |c| campaigns::table
+        .filter(campaigns::id.eq(campaign))
+        .select(campaigns::state)
+        .first(c)
+        .optional())?;
+    Ok(state.as_deref() == Some("cancelled"))
 }

@@ -393,3 +393,37 @@ async fn a_request_that_cannot_be_is_refused_with_what_to_do(app: TestApp) {
     let missing = admin.get("/campaigns/nope").await;
     assert_eq!(missing.status, 404);
 }
+
+on_both!(nobody_renews_a_link_of_a_mailing_that_was_stopped);
+async fn nobody_renews_a_link_of_a_mailing_that_was_stopped(app: TestApp) {
+    use vestibule::link::{self, Renewed};
+    let admin = operator(&app);
+    app.mailbox().await;
+    let ids = people(&app, "nr", 2).await;
+    let body = json!({ "name": "Wrong list", "kind": "pre-registration", "audience": with_prefix("nr"),
+        "lifespan": 60, "remindAfterDays": 1 });
+    let id = start(&app, body).await;
+    until(&app, &id, "reminding").await;
+    app.advance(Duration::from_secs(61));
+    let engine = app.engine();
+    let (keyring, entropy) = (std::sync::Arc::clone(&engine.keyring), engine.entropy);
+    let renew = async |user: vestibule::kernel::UserId| {
+        let keyring = std::sync::Arc::clone(&keyring);
+        app.tx(move |tx| {
+            let realm = vestibule::realm::rows::by_name(tx, "t1")?.expect("the realm");
+            let tools = vestibule::mail::Tools {
+                keyring: &keyring,
+                entropy: &entropy,
+            };
+            let sent = link::of_user(tx, &user)?;
+            link::renew(tx, tools, (&realm, &sent[0].id))
+        })
+        .await
+    };
+    assert_eq!(renew(ids[0].clone()).await, Renewed::Mailed);
+    let cancelled = admin
+        .call(Method::POST, &format!("/campaigns/{id}/cancel"), None)
+        .await;
+    assert_eq!(cancelled.status, 204, "{}", cancelled.body);
+    assert_eq!(renew(ids[1].clone()).await, Renewed::Never);
+}
