@@ -178,7 +178,7 @@ mod tests {
             Link {
                 realm_id: RealmId::new("realmu"),
                 user_id: UserId::new("ser"),
-                ..link.clone()
+                ..link
             },
         ] {
             assert!(!presented.is_of(
