@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use super::check::Person;
 
-/// Names and ids by a keyed digest of 64 bits, each with the line that took it: some 20 bytes a name.
+/// Names and ids by a keyed digest of 64 bits, each with the line that took it: some 50 bytes a name.
 pub(super) struct Seen {
     hasher: RandomState,
     lines: HashMap<u64, u32>,

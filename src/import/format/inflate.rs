@@ -1,6 +1,5 @@
 //! gzip: one member, and never more than a hundred times what came in (threats V131, V147).
 
-use std::cell::Cell;
 use std::io::{BufRead, BufReader, Cursor, Error, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -61,7 +60,7 @@ struct Member<R: Read> {
     inner: GzDecoder<BufReader<Counted<R>>>,
     packed: Arc<AtomicU64>,
     unpacked: u64,
-    ended: Cell<bool>,
+    ended: bool,
 }
 
 impl<R: Read> Member<R> {
@@ -75,14 +74,14 @@ impl<R: Read> Member<R> {
             inner: GzDecoder::new(BufReader::new(counted)),
             packed,
             unpacked: 0,
-            ended: Cell::new(false),
+            ended: false,
         }
     }
 }
 
 impl<R: Read> Read for Member<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        if self.ended.get() || into.is_empty() {
+        if self.ended || into.is_empty() {
             return Ok(0);
         }
         let read = self.inner.read(into)?;
@@ -94,7 +93,7 @@ impl<R: Read> Read for Member<R> {
             )));
         }
         if read == 0 {
-            self.ended.set(true);
+            self.ended = true;
             if !self.inner.get_mut().fill_buf()?.is_empty() {
                 return Err(Error::other(
                     "it is several gzip files in one; import them one by one",

@@ -280,7 +280,7 @@ async fn one_password_for_fifty_is_refused_unless_it_is_wanted(app: TestApp) {
 
 on_both!(a_file_that_breaks_off_keeps_what_came_before);
 async fn a_file_that_breaks_off_keeps_what_came_before(app: TestApp) {
-    let text = format!("{{\"users\":[{{\"username\":\"ada\"}},{{\"username\":\"bob\"");
+    let text = "{\"users\":[{\"username\":\"ada\"},{\"username\":\"bob\"";
     let report = import(&app, &Options::default(), text).await;
     assert!(
         matches!(report.ended, Ended::Failed(ref why, counts) if why.contains("ends inside") && counts.done == 1)
