@@ -228,6 +228,19 @@ impl Store {
         }
     }
 
+    /// Writes what SQLite's write-ahead log holds into the file itself, so that a copy of the file alone is whole.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn fold(&self) -> Result<(), StoreError> {
+        use diesel::connection::SimpleConnection as _;
+        match &self.inner.backend {
+            Backend::Sqlite(sqlite) => sqlite
+                .exclusive(|conn| Ok(conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)),
+            Backend::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Brings the schema up to this version, one process at a time; answers the names of what was missing.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use diesel::sqlite::SqliteConnection;
 use parking_lot::{Condvar, Mutex};
@@ -44,7 +45,19 @@ impl<R, E, F: FnOnce(Result<R, E>) + Send + 'static> Answer<R, E> for F {}
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    jobs: Sender<Job>,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What was submitted is finished and the connection closed, so that a file whose server has stopped is whole.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let own = std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(|one| one.thread().id() != own) {
+            let _ = thread.join();
+        }
+    }
 }
 
 struct Shared {
@@ -135,11 +148,15 @@ impl Writer {
         });
         let (jobs, queue) = channel();
         let worker = Arc::clone(&shared);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || worker.work(&queue))
             .map_err(|cause| StoreError::Connect(format!("no thread for the writer: {cause}")))?;
-        Ok(Self { shared, jobs })
+        Ok(Self {
+            shared,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     /// Runs a write transaction on this thread and returns once it is durable.
@@ -208,7 +225,9 @@ impl Writer {
             }
         });
         // The thread ends with this writer, so it is there; a job it cannot take drops its answer, which is heard.
-        let _ = self.jobs.send(job);
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
     }
 
     /// How many threads wait for the connection.
