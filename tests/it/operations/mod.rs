@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod doctor;
 mod flood;
+mod guide;
 mod lifecycle;
 mod limits;
 mod master_key;
