@@ -5,6 +5,8 @@
 //! layer below its own; beside it only what [`BESIDE`] lists. A new module or edge is a decision,
 //! made here.
 
+mod secrets;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

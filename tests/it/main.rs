@@ -25,6 +25,7 @@ mod support {
     pub mod browser;
     pub mod chromium;
     pub mod database;
+    pub mod dice;
     pub mod html;
     pub mod mailbox;
     pub mod oracle;

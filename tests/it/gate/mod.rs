@@ -17,6 +17,7 @@ mod states;
 mod sweep;
 mod verify_email;
 mod window;
+mod writers;
 
 use crate::support::app::{TestApp, User};
 use crate::support::browser::Browser;

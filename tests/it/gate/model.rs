@@ -7,22 +7,7 @@ use std::time::Duration;
 use crate::support::app::{TestApp, User};
 use crate::support::browser::{Browser, Cookies};
 use crate::support::database::{on_both, soak};
-
-/// Marsaglia's xorshift: the same walk for the same seed, everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn up_to(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % sides
-    }
-}
+use crate::support::dice::Dice;
 
 /// A browser before the page for a new password, and the seconds for which it has been.
 struct AtGate {

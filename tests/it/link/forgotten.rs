@@ -9,9 +9,9 @@ use crate::support::app::{TestApp, User};
 use crate::support::browser::Browser;
 use crate::support::database::on_both;
 
-const PAGE: &str = "/realms/t1/login-actions/reset-credentials";
+pub(super) const PAGE: &str = "/realms/t1/login-actions/reset-credentials";
 
-async fn allow(app: &TestApp) {
+pub(super) async fn allow(app: &TestApp) {
     app.mailbox().await;
     app.change_realm(|realm| realm.settings.reset_password_allowed = true)
         .await;
@@ -29,7 +29,7 @@ async fn asks(app: &TestApp, name: &str) -> Browser {
 }
 
 /// Waits until every wish was looked at.
-async fn looked_at(app: &TestApp) {
+pub(super) async fn looked_at(app: &TestApp) {
     for _ in 0..100 {
         if app.count("SELECT count(*) AS value FROM link_requests") == 0 {
             return;

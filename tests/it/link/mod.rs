@@ -5,6 +5,7 @@
 mod address;
 mod bounds;
 mod code;
+mod crawl;
 mod create;
 mod forgotten;
 mod redeem;

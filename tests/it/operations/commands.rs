@@ -1,6 +1,7 @@
 //! The commands, beside a running server and without one.
 
 use super::process::{Place, files};
+use crate::protocol::rotation::PUBLISHED_FIRST;
 
 const TOKEN: &str = "/realms/master/protocol/openid-connect/token";
 
@@ -140,7 +141,9 @@ fn a_signing_key_is_published_before_it_signs() {
 
     rotate(&["--activate"]).refused(1, "no key is published");
     rotate(&["--algorithm", "none"]).refused(2, "RS256");
-    let kid = rotate(&[]).json()["kid"].as_str().unwrap().to_owned();
+    let next = rotate(&[]).json();
+    assert_eq!(next["activateAfterSeconds"], PUBLISHED_FIRST);
+    let kid = next["kid"].as_str().unwrap().to_owned();
     eventually(|| published(&kid));
     assert!(published(&before));
     assert_eq!(signed_by(), before);

@@ -19,11 +19,13 @@ mod csrf;
 mod enumeration;
 mod forged_tokens;
 mod hostile;
+mod injection;
 mod logout;
 mod outside;
 mod peers;
 mod redirects;
 mod remember;
+pub mod rotation;
 mod sessions;
 mod token_clients;
 

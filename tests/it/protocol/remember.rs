@@ -180,3 +180,53 @@ async fn what_is_brought_back_stands_before_the_gate(app: TestApp) {
         .assert_error_to(&app.rp, "interaction_required");
     app.assert_no_tokens_for(&alice).await;
 }
+
+on_both!(a_remembered_session_obeys_at_the_next_request);
+/// V029: a flag, the realm that stops remembering, and shorter lifetimes, in a browser that still has its session.
+async fn a_remembered_session_obeys_at_the_next_request(app: TestApp) {
+    let alice = app.user("alice").await;
+    let bob = app.user("bob").await;
+    let silent = [("prompt", "none")];
+
+    let mut flagged = remembered(&app, &alice).await;
+    let mut other = remembered(&app, &bob).await;
+    app.force_password_reset(&alice).await;
+    flagged
+        .authorize_with(&app.rp, &silent)
+        .await
+        .assert_error_to(&app.rp, "interaction_required");
+    flagged.authorize(&app.rp).await.assert_page("login");
+    other.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+
+    // Twelve hours are more than a session has that nobody remembers.
+    app.advance(Duration::from_secs(12 * 3600));
+    let mut kept = other.copy();
+    let arrival = other
+        .authorize_with(&app.rp, &silent)
+        .await
+        .assert_redirect_to(&app.rp);
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    app.change_realm(|realm| realm.settings.sso_session_max_lifespan_remember_me = 3600)
+        .await;
+    for browser in [&mut other, &mut kept] {
+        browser
+            .authorize_with(&app.rp, &silent)
+            .await
+            .assert_error_to(&app.rp, "login_required");
+    }
+    app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+
+    let mut browser = remembered(&app, &bob).await;
+    let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    app.change_realm(|realm| realm.settings.remember_me = false)
+        .await;
+    browser
+        .authorize_with(&app.rp, &silent)
+        .await
+        .assert_error_to(&app.rp, "login_required");
+    app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+    assert_eq!(app.rp.userinfo(&tokens.access).await.status, 401);
+}
