@@ -344,11 +344,7 @@ impl Running {
             task.abort();
         }
         // Connections are closed with the last thread, for which the process may not wait.
-        let folded = self
-            .engine
-            .store
-            .run(Store::fold)
-            .await;
+        let folded = self.engine.store.run(Store::fold).await;
         if let Err(error) = folded {
             tracing::warn!(error = %error, "the write-ahead log could not be written back; it lies beside the file");
         }

@@ -235,8 +235,9 @@ impl Store {
     pub fn fold(&self) -> Result<(), StoreError> {
         use diesel::connection::SimpleConnection as _;
         match &self.inner.backend {
-            Backend::Sqlite(sqlite) => sqlite
-                .exclusive(|conn| Ok(conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)),
+            Backend::Sqlite(sqlite) => {
+                sqlite.exclusive(|conn| Ok(conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?))
+            }
             Backend::Postgres(_) => Ok(()),
         }
     }
