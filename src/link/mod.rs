@@ -1,6 +1,6 @@
 //! One-time links of every purpose: what a mail says “set your password” with.
 //!
-//! Owns the tables `links` and `link_keys`. Whoever wants somebody to get a link calls [`create`] in the transaction in
+//! Owns the tables `links` and `link_keys`. Whoever wants somebody to get a link calls [`create()`] in the transaction in
 //! which that becomes true; the pages are `oidc`'s, and read and end links through this module.
 //!
 //! Invariants: nothing usable is stored, because token and typed code are derived ([`token`]); a link is bound to its
