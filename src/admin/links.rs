@@ -15,7 +15,7 @@ use crate::action::assign::{self, Setting, assignable};
 use crate::action::canonical;
 use crate::action::kinds::update_password;
 use crate::client::{self, redirect};
-use crate::kernel::Timestamp;
+use crate::kernel::{Timestamp, UserId};
 use crate::link::{self, Link, LinkId, NewLink, Purpose, Refused, Sender};
 use crate::mail::LONGEST_NOTE;
 use crate::user::User;
@@ -335,7 +335,7 @@ fn show(link: &Link, user: &User, now: Timestamp) -> Value {
     })
 }
 
-/// `DELETE /links/{link}`: takes it back.
+/// `DELETE /links/{link}`, also below its person: takes it back.
 ///
 /// # Errors
 /// The caller may not, or there is no such link that lives.
@@ -343,7 +343,9 @@ pub fn revoke(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let realm = context.config.realm.id.clone();
     let id = LinkId::new(ask.path("link"));
-    let Some((_, user)) = link::with_user(context.tx, &realm, &id)? else {
+    let found = link::with_user(context.tx, &realm, &id)?;
+    let of_named = |user: &UserId| ask.named("user").is_none_or(|named| named == user.as_str());
+    let Some((_, user)) = found.filter(|(_, user)| of_named(&user.id)) else {
         return Err(AdminError::NotFound("Link not found"));
     };
     if !context.outranks(&user.id)? {

@@ -232,6 +232,7 @@ fn of_people(table: Table) -> Table {
             links::pre_register,
         )
         .get("/{realm}/users/{user}/links", links::list)
+        .delete("/{realm}/users/{user}/links/{link}", links::revoke)
         .delete("/{realm}/links/{link}", links::revoke)
         .put(
             "/{realm}/users/{user}/execute-actions-email",

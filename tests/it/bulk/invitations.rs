@@ -133,8 +133,15 @@ async fn keycloaks_calls_answer_in_keycloaks_words(app: TestApp) {
     assert_eq!(states[0].0, "verify-email");
     assert_eq!(states[2], ("actions", "superseded"), "{links}");
     let id = links[0]["id"].as_str().unwrap();
+    let of_nobody = format!("/users/{id}/links/{id}");
+    let elsewhere = admin.call(Method::DELETE, &of_nobody, None).await;
+    assert_eq!(elsewhere.status, 404);
     let gone = admin
-        .call(Method::DELETE, &format!("/links/{id}"), None)
+        .call(
+            Method::DELETE,
+            &format!("/users/{}/links/{id}", alice.id),
+            None,
+        )
         .await;
     assert_eq!(gone.status, 204, "{}", gone.body);
     let again = admin
