@@ -173,8 +173,10 @@ fn of_postgres(database: &str) -> Schema {
 
 /// The `table!` blocks: what Diesel believes. They know nothing of indexes.
 fn of_diesel() -> Schema {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/schema.rs"))
-        .unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let text: String = ["schema.rs", "schema/bulk.rs"]
+        .map(|file| std::fs::read_to_string(folder.join(file)).unwrap())
+        .concat();
     let mut schema = Schema::new();
     for block in text.split("diesel::table! {").skip(1) {
         let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
