@@ -24,7 +24,8 @@ pub struct Tokens {
 
 /// The sign-in form of a page.
 pub struct Form {
-    action: Url,
+    /// Where it is posted.
+    pub action: Url,
     fields: Vec<(String, String)>,
 }
 
@@ -76,6 +77,20 @@ impl Browser {
         }
         let page = Url::parse(&format!("{}{path}", target.origin)).context("the page's URL")?;
         Ok(sign_in_form(&answer, &page)?)
+    }
+
+    /// Opens the page with the sign-in form that an answer led to.
+    pub async fn page(
+        &mut self,
+        connection: &mut Connection,
+        target: &Target,
+        page: &Url,
+    ) -> Result<Form, Failure> {
+        let answer = self.get(connection, target, &path_of(page)).await?;
+        if answer.status != 200 {
+            return Err(Failure::unexpected("GET authenticate", &answer));
+        }
+        Ok(sign_in_form(&answer, page)?)
     }
 
     /// Posts the sign-in form.
@@ -176,7 +191,7 @@ async fn exchange(
 }
 
 /// Where an answer leads, which has to be a redirect.
-fn redirect(answer: &Answer<'_>, base: &Url, what: &str) -> Result<Url, Failure> {
+pub fn redirect(answer: &Answer<'_>, base: &Url, what: &str) -> Result<Url, Failure> {
     let location = answer.headers("location").pop();
     match location {
         Some(location) if matches!(answer.status, 302 | 303) => Ok(base
@@ -195,7 +210,7 @@ fn path_of(url: &Url) -> String {
 }
 
 /// Finds the form that asks for a password, with its hidden fields and its button `login`.
-pub fn sign_in_form(answer: &Answer<'_>, page: &Url) -> Result<Form> {
+fn sign_in_form(answer: &Answer<'_>, page: &Url) -> Result<Form> {
     let html = Html::parse_document(&String::from_utf8_lossy(answer.body));
     let form = html
         .select(&selector("form")?)

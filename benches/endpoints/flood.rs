@@ -15,7 +15,6 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use url::Url;
 
 use crate::browser::{self, Browser, Form};
 use crate::goals::{self, verdict};
@@ -248,10 +247,13 @@ async fn guess_once(
         )
         .await?;
     match answer.status {
-        // The page comes again, with the form for the next try.
-        200 | 400 | 401 => {
-            let page = Url::parse(&target.origin).context("the page's URL")?;
-            Ok((Guess::Wrong, browser::sign_in_form(&answer, &page).ok()))
+        303 => {
+            let page = browser::redirect(&answer, &form.action, "a wrong password")?;
+            match browser.page(connection, target, &page).await {
+                Ok(form) => Ok((Guess::Wrong, Some(form))),
+                Err(failure) if failure.is_status(503) => Ok((Guess::Wrong, None)),
+                Err(failure) => Err(failure),
+            }
         }
         429 => Ok((Guess::Throttled, Some(form))),
         503 => Ok((Guess::Shed, Some(form))),

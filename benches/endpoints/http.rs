@@ -222,11 +222,14 @@ impl Answer<'_> {
             .collect()
     }
 
-    /// The body as text, cut to what fits a message.
+    /// The body as text, cut to what fits a message; of a page what stands below its head.
     pub fn excerpt(&self) -> String {
-        String::from_utf8_lossy(self.body)
+        let text = String::from_utf8_lossy(self.body);
+        let start = text.find("<main").unwrap_or_default();
+        text.get(start..)
+            .unwrap_or_default()
             .chars()
-            .take(400)
+            .take(600)
             .collect()
     }
 

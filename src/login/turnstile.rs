@@ -1,16 +1,28 @@
-//! One try per name at a time on this node, so that tries in flight never count as wrong ones.
+//! Tries wait their turn on this node, so that those in flight never count as wrong ones: one at a time per name, a
+//! few per network.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 /// How many tries of one name may wait or be verified at once: enough for fifty right ones (threat V123), too few for
 /// a flood of them to queue up (reliability R-22).
 const PLACES: usize = 64;
 
-/// Doors by the hash of a name. Two names behind one door only wait for each other.
+/// How many tries from one network are verified at once. Each holds one of the thirty slots of
+/// [`PER_ADDRESS`](crate::session::throttle::PER_ADDRESS) until it turns out to be right, so that an office that signs
+/// in at nine o'clock must not hold them all, not even through four nodes.
+const PER_NETWORK: usize = 7;
+
+/// How long a try waits for the others of its network, as long as one waits for the hash (reliability R-22).
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Doors by the hash of a name, gates by that of a network. Two that share one only wait for each other.
 pub struct Turnstile {
     doors: Vec<Door>,
+    gates: Vec<Semaphore>,
 }
 
 struct Door {
@@ -18,10 +30,11 @@ struct Door {
     turn: Mutex<()>,
 }
 
-/// A name's turn; the next one's begins when this is dropped.
+/// A try's turn; the next one's begins when this is dropped.
 pub struct Turn<'a> {
     _turn: MutexGuard<'a, ()>,
     _place: SemaphorePermit<'a>,
+    _network: SemaphorePermit<'a>,
 }
 
 impl Default for Turnstile {
@@ -32,23 +45,31 @@ impl Default for Turnstile {
         };
         Self {
             doors: (0..1024).map(|_| door()).collect(),
+            gates: (0..1024).map(|_| Semaphore::new(PER_NETWORK)).collect(),
         }
     }
 }
 
 impl Turnstile {
-    /// Waits for the name's turn; `None` at once where too many wait for it already.
-    pub async fn enter(&self, realm: &str, name_key: &str) -> Option<Turn<'_>> {
-        let mut hasher = DefaultHasher::new();
-        (realm, name_key).hash(&mut hasher);
-        let index = usize::try_from(hasher.finish() % 1024).unwrap_or(0);
-        let door = self.doors.get(index)?;
+    /// Waits for the turn of a name from a network; `None` at once where too many wait for that name already, and
+    /// after two seconds where the network has more tries in flight than are verified.
+    pub async fn enter(&self, realm: &str, name_key: &str, network: &str) -> Option<Turn<'_>> {
+        let door = self.doors.get(index(realm, name_key))?;
         let place = door.places.try_acquire().ok()?;
+        let turn = door.turn.lock().await;
+        let gate = self.gates.get(index(realm, network))?;
         Some(Turn {
-            _turn: door.turn.lock().await,
+            _turn: turn,
             _place: place,
+            _network: timeout(PATIENCE, gate.acquire()).await.ok()?.ok()?,
         })
     }
+}
+
+fn index(realm: &str, key: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (realm, key).hash(&mut hasher);
+    usize::try_from(hasher.finish() % 1024).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -57,10 +78,10 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn one_name_has_one_turn_and_a_bounded_queue() {
+    #[actix_web::test]
+    async fn one_name_has_one_turn_and_a_bounded_queue() {
         let turnstile = Turnstile::default();
-        let enter = || Box::pin(turnstile.enter("realm", "alice"));
+        let enter = || Box::pin(turnstile.enter("realm", "alice", "192.0.2.0/24"));
         let first = enter().now_or_never().flatten().unwrap();
         let mut waiting: Vec<_> = (1..PLACES).map(|_| enter()).collect();
         for other in &mut waiting {
@@ -78,5 +99,22 @@ mod tests {
         drop(first);
         let next = waiting.first_mut().unwrap().now_or_never();
         assert!(next.flatten().is_some(), "and the next one's turn comes");
+    }
+
+    #[actix_web::test]
+    async fn one_network_has_a_few_turns() {
+        let turnstile = Turnstile::default();
+        let mut inside = Vec::new();
+        for number in 0..PER_NETWORK {
+            let name = format!("name-{number}");
+            let turn = turnstile.enter("realm", &name, "192.0.2.0/24").await;
+            inside.push(turn.unwrap());
+        }
+        let mut late = Box::pin(turnstile.enter("realm", "late", "192.0.2.0/24"));
+        assert!((&mut late).now_or_never().is_none(), "it waits for a place");
+        let elsewhere = turnstile.enter("realm", "other", "198.51.100.0/24").await;
+        assert!(elsewhere.is_some(), "another network has its own places");
+        inside.pop();
+        assert!(late.await.is_some(), "a place became free");
     }
 }

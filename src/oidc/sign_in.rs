@@ -62,7 +62,7 @@ async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse,
     let shown = visit.form.text("username").trim().to_owned();
     let Some(_turn) = engine
         .turnstile
-        .enter(&visit.realm, &name_key(&shown))
+        .enter(&visit.realm, &name_key(&shown), &visit.peer.network)
         .await
     else {
         return Err(StoreError::Busy);

@@ -283,7 +283,10 @@ async fn password_grant(call: &Arc<Call>) -> Result<Answer, StoreError> {
     };
     let engine = Arc::clone(&call.engine);
     let key = name_key(&username);
-    let Some(_turn) = engine.turnstile.enter(&call.realm, &key).await else {
+    let turn = engine
+        .turnstile
+        .enter(&call.realm, &key, &call.peer.network);
+    let Some(_turn) = turn.await else {
         return Err(StoreError::Busy);
     };
     let begun = {

@@ -256,3 +256,20 @@ async fn fifty_right_sign_ins_at_once_are_fifty_right_sign_ins(app: TestApp) {
         .await;
     assert_eq!(answer.status, 200, "the door is open: {}", answer.body);
 }
+
+on_both!(an_office_that_signs_in_at_once_is_let_in);
+/// V123: a hundred people behind one address who sign in in the same second are more than the wrong tries that an
+/// address has in a minute, and none of them is one.
+async fn an_office_that_signs_in_at_once_is_let_in(app: TestApp) {
+    let mut people = Vec::new();
+    for number in 0..100 {
+        people.push(app.user(&format!("colleague-{number}")).await);
+    }
+    let all = people.iter().map(|person| {
+        app.legacy
+            .password_grant(&person.username, &person.password)
+    });
+    for answer in join_all(all).await {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+}
