@@ -3,7 +3,7 @@
 //! Called by login, the gate's `UPDATE_PASSWORD`, links, imports and the admin API, always
 //! before a transaction opens. Invariants:
 //!
-//! - At most `permits` hashes run at once. The permit belongs to the blocking task, not to the
+//! - At most `permits` hashes run at once. The permit belongs to the thread that hashes, not to the
 //!   request: a client that goes away frees nothing while its hash goes on.
 //! - Memory is bounded: `permits` buffers, and one buffer more for a stored hash that asks for
 //!   more than the configured memory; such hashes run one at a time, from a queue of their own.
@@ -14,11 +14,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use argon2::Block;
 use metrics::{gauge, histogram};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use rustix::process::setpriority_process;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Password;
 use super::hash::{Cost, PasswordHash, Salt, Work};
@@ -27,6 +29,9 @@ use super::queue::{Busy, Queue};
 
 /// How long a buffer may lie idle before its memory is given back.
 const KEEP_IDLE_MEMORY: Duration = Duration::from_secs(30);
+/// How far a hash stands back behind the other threads (setpriority(2)): a third of their share of a full core.
+const NICENESS: i32 = 5;
+
 /// What a new hash costs, and how many run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HasherConfig {
@@ -229,24 +234,40 @@ impl Hasher {
         drop(place);
         let queue = Arc::clone(queue);
         let pool = Arc::clone(&self.0);
-        // From here on nothing is cancelled: the task owns the permits and returns them itself.
-        let task = tokio::task::spawn_blocking(move || {
+        // From here on nothing is cancelled: the thread owns the permits and returns them itself.
+        let (answer, answered) = oneshot::channel();
+        let spawned = Builder::new().name("argon2".to_owned()).spawn(move || {
             let _permits = (turn, permit);
+            step_back();
             let (done, seconds) = pool.compute(work.blocks, compute);
             queue.record(work.units, seconds);
-            done
+            // Nobody listens any more where the client went away.
+            let _ = answer.send(done);
         });
-        match task.await {
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread for a password hash: raise the limit on processes");
+            return Err(UNFINISHED);
+        }
+        match answered.await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
                 tracing::error!(%error, "argon2 refused its parameters");
                 Err(UNFINISHED)
             }
-            Err(error) => {
-                tracing::error!(%error, "a password hash did not finish");
+            Err(_) => {
+                tracing::error!("a password hash did not finish");
                 Err(UNFINISHED)
             }
         }
+    }
+}
+
+/// Lets everything else go first: a hash takes tens of milliseconds, and a flood of them must not keep the threads
+/// waiting that serve keys and tokens. On Linux the niceness is the calling thread's own, and no thread can take its
+/// own back, so each hash has a thread of its own (20 us beside 20 ms).
+fn step_back() {
+    if let Err(error) = setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "password hashes run at the priority of everything else");
     }
 }
 
@@ -264,7 +285,7 @@ async fn permit_of(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, B
 }
 
 impl Pool {
-    /// Computes on a blocking thread, under a permit; answers the seconds it took as well.
+    /// Computes on the calling thread, under a permit; answers the seconds it took as well.
     fn compute<T>(
         &self,
         blocks: usize,

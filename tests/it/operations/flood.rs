@@ -17,6 +17,8 @@ use crate::support::database::soak;
 /// Digests that are computed at once, of 19 MiB each.
 const PERMITS: u64 = 2;
 const MIB: u64 = 1024 * 1024;
+/// Requests that wait for an answer at once; where the machine is too slow for more, fewer are offered.
+const MOST_UNDER_WAY: usize = 2_000;
 
 /// What became of the flood's requests.
 #[derive(Default)]
@@ -122,6 +124,8 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(60))
+        // Who goes away while connecting leaves a connection in the pool: not thousands of them.
+        .pool_max_idle_per_host(64)
         .build()
         .unwrap()
 }
@@ -202,8 +206,10 @@ async fn offer(flood: &Arc<Flood>, server: &Server<'_>, rate: f64, lasts: Durati
         #[allow(clippy::cast_precision_loss, reason = "fewer than a million")]
         while (number as f64) < due {
             number += 1;
-            let flood = Arc::clone(flood);
-            under_way.spawn(async move { flood.one(number).await });
+            if under_way.len() < MOST_UNDER_WAY {
+                let flood = Arc::clone(flood);
+                under_way.spawn(async move { flood.one(number).await });
+            }
         }
         peak = peak.max(server.resident());
         files = files.max(server.open_files());
