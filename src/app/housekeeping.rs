@@ -129,7 +129,7 @@ async fn repeat(
 async fn exhaust(store: &Store, forget: Forget) -> Result<usize, StoreError> {
     let mut deleted: usize = 0;
     for _ in 0..BATCHES {
-        let rows = store.run(move |store| store.tx(|tx| forget(tx))).await?;
+        let rows = store.run(move |store| store.tx(forget)).await?;
         deleted = deleted.saturating_add(rows);
         if rows == 0 {
             break;

@@ -24,8 +24,9 @@ use crate::user::{self, User, credential, waiting};
 
 /// How often a node looks for work.
 const POLL: Duration = Duration::from_millis(200);
-/// So many people are handed over in one transaction: few enough that a sign-in waits for milliseconds.
-const AT_ONCE: i64 = 100;
+/// So many people are handed over in one transaction: few enough that a sign-in waits for milliseconds, and that a busy
+/// machine does not hold the mailing for long.
+const AT_ONCE: i64 = 25;
 /// Microseconds until a mailing with nothing to do is looked at again.
 const SOON: i64 = 200_000;
 /// The fewest outcomes by which a bounce rate is judged.
