@@ -31,7 +31,7 @@ use crate::oidc::provision::{self, MASTER, Tools};
 use crate::oidc::routes;
 use crate::password::{Hasher, HasherConfig, Password, Salt};
 use crate::role;
-use crate::store::{Store, StoreError, dialect};
+use crate::store::{Store, StoreError};
 use crate::web::pages::Pages;
 use crate::web::request_log::{self, Edge};
 use crate::web::texts::Texts;
@@ -122,7 +122,6 @@ pub fn importer(engine: &Engine) -> import::run::Importer {
         store: engine.store.clone(),
         hasher: engine.hasher.clone(),
         entropy: engine.entropy,
-        mailer: engine.mailer.clone(),
     }
 }
 
@@ -197,8 +196,6 @@ pub async fn bootstrap(
         .store
         .run(move |store| {
             store.tx(|tx| {
-                // Another node that starts for the first time may be making its keys, which takes its time.
-                dialect::wait_long(tx)?;
                 let tools = Tools {
                     keyring: &keyring,
                     entropy: &entropy,

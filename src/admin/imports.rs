@@ -345,6 +345,9 @@ fn shown(job: &Job) -> Value {
         if let Some(error) = &job.error {
             fields.insert("error".into(), json!(error));
         }
+        if let Some(campaign) = &job.campaign {
+            fields.insert("campaign".into(), json!(campaign));
+        }
         if let Some(finished) = job.finished_at {
             fields.insert("finishedAt".into(), json!(finished.millis()));
         }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use actix_web::web;
 
+use crate::admin::users::cohort;
+use crate::campaign;
+use crate::import;
 use crate::mail::outbox;
 use crate::oidc::engine::Engine;
 use crate::realm::{self, Realm};
 use crate::session;
 use crate::store::cleaner::{self, BATCH, Kind};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -24,6 +27,16 @@ const LINKS: i64 = 90 * 24 * 3600;
 
 /// Seconds for which audit events are kept where the realm's `eventsExpiration` says nothing: 90 days.
 const EVENTS: i64 = 90 * 24 * 3600;
+
+/// Deletes a portion of long work that is over, and answers how many rows.
+type Forget = fn(&mut Tx<'_>) -> Result<usize, StoreError>;
+
+/// The work for many people, by the table of its jobs. Each knows for how long it is of use after its end.
+const BULK: [(&str, Forget); 3] = [
+    ("import_jobs", import::cleaner::forget),
+    ("cohort_jobs", cohort::cleaner::forget),
+    ("campaigns", campaign::cleaner::forget),
+];
 
 /// Cleans for as long as the server runs.
 pub(super) async fn run(engine: web::Data<Engine>) {
@@ -65,6 +78,11 @@ pub async fn round(store: &Store) -> Result<usize, StoreError> {
         report(kind.table(), rows);
         deleted = deleted.saturating_add(rows);
     }
+    for (table, forget) in BULK {
+        let rows = exhaust(store, forget).await?;
+        report(table, rows);
+        deleted = deleted.saturating_add(rows);
+    }
     let old = now.plus_seconds(-LINKS);
     let links = repeat(store, move |store| {
         store.tx(|tx| cleaner::delete_links(tx, old))
@@ -101,6 +119,19 @@ async fn repeat(
         let rows = store.run(batch.clone()).await?;
         deleted = deleted.saturating_add(rows);
         if rows < BATCH {
+            break;
+        }
+    }
+    Ok(deleted)
+}
+
+/// The same for work whose portions differ in size: until one is empty.
+async fn exhaust(store: &Store, forget: Forget) -> Result<usize, StoreError> {
+    let mut deleted: usize = 0;
+    for _ in 0..BATCHES {
+        let rows = store.run(move |store| store.tx(forget)).await?;
+        deleted = deleted.saturating_add(rows);
+        if rows == 0 {
             break;
         }
     }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::recipients::{self, Arrived};
+use super::deeds::{self, Arrived};
+use super::recipients;
 use super::rows::{Campaign, State};
 use crate::kernel::Timestamp;
 use crate::mail::pause;
@@ -66,7 +67,7 @@ pub fn of(tx: &mut Tx<'_>, campaign: &str) -> Result<Funnel, StoreError> {
         automated,
         password_set,
         signed_in,
-    } = recipients::arrived(tx, campaign)?;
+    } = deeds::arrived(tx, campaign)?;
     Ok(Funnel {
         opened,
         automated,

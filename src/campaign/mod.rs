@@ -5,7 +5,7 @@
 //!      └─────────┴─────────┴────────────┴──→ cancelled
 //! ```
 //!
-//! The audience is frozen when a mailing starts ([`recipients`]). [`work`] hands recipients over to the outbox a few at
+//! The audience is frozen when a mailing starts (`audience.rs`) into [`recipients`]. [`work`] hands recipients over to the outbox a few at
 //! a time, each with a link and in one transaction, and reads back what became of their mails; the outbox is what
 //! never mails anybody twice. Pace, pauses and quiet hours are the outbox's batch. Called by the admin API and the
 //! command line.
@@ -13,7 +13,10 @@
 //! Invariant: a recipient is handed over in the transaction that writes their link and mail, so whatever dies when,
 //! nobody is lost and nobody is handed over twice.
 
+mod audience;
 pub mod bounce;
+pub mod cleaner;
+pub mod deeds;
 pub mod funnel;
 pub mod orders;
 pub mod quiet;

@@ -102,8 +102,10 @@ pub fn resume(tx: &mut Tx<'_>, id: &str) -> Result<Option<Ordered>, StoreError> 
         State::Scheduled => early.unwrap_or(now),
         _ => now,
     };
-    // What bounced before a person decided to go on is not held against it again.
-    campaign.settings.stop_at_bounce_rate = None;
+    // What bounced before a person decided to go on is not held against it again; what does from now on is.
+    recipients::reap(tx, id)?;
+    recipients::handed_anew(tx, id, now)?;
+    campaign.settings.bounces_since = Some(now);
     batch::release(tx, id)?;
     rows::update(tx, &campaign)?;
     Ok(Some(Ordered::Done))

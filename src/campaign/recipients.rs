@@ -2,20 +2,14 @@
 //!
 //! A recipient's row outlives their account, so that the sums stay true.
 
-use diesel::dsl::{count, exists, not};
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
-use crate::kernel::{RealmId, Timestamp, UserId};
+use crate::kernel::{Timestamp, UserId};
 use crate::link::LinkId;
 use crate::mail::OutboxId;
-use crate::store::schema::{campaign_recipients as rows, links, outbox, user_activity, users};
+use crate::store::schema::{campaign_recipients as rows, outbox};
 use crate::store::{StoreError, Tx, db};
-use crate::user::audience::Audience;
-use crate::user::search;
-
-/// So many people are written down in one transaction.
-pub const FROZEN_AT_ONCE: i64 = 1000;
 
 /// Not handed over yet.
 pub const WAITING: &str = "waiting";
@@ -31,36 +25,6 @@ pub const IN_DOUBT: &str = "in_doubt";
 pub const SKIPPED: &str = "skipped";
 /// Given up.
 pub const FAILED: &str = "failed";
-
-/// Writes down the next people of an audience. Answers the last id, or `None` where all are written down.
-///
-/// # Errors
-/// The database fails.
-pub fn freeze(
-    tx: &mut Tx<'_>,
-    campaign: &str,
-    (realm, audience): (&RealmId, &Audience),
-    after: &str,
-) -> Result<Option<UserId>, StoreError> {
-    let ids = search::ids(tx, realm, audience, (after, FROZEN_AT_ONCE))?;
-    db!(tx, |c| users::table
-        .filter(users::id.eq_any(&ids))
-        .select((
-            campaign.into_sql::<Text>(),
-            users::id,
-            users::username,
-            WAITING.into_sql::<Text>(),
-        ))
-        .insert_into(rows::table)
-        .into_columns((
-            rows::campaign_id,
-            rows::user_id,
-            rows::username,
-            rows::state,
-        ))
-        .execute(c))?;
-    Ok(ids.last().cloned())
-}
 
 /// Those whose turn it is.
 ///
@@ -204,6 +168,20 @@ pub fn reap(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
     Ok(count)
 }
 
+/// Whether somebody's mail is in doubt.
+///
+/// # Errors
+/// The database fails.
+pub fn any_in_doubt(tx: &mut Tx<'_>, campaign: &str) -> Result<bool, StoreError> {
+    let found: Option<UserId> = db!(tx, |c| rows::table
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::state.eq(IN_DOUBT))
+        .select(rows::user_id)
+        .first(c)
+        .optional())?;
+    Ok(found.is_some())
+}
+
 /// Notes that mails in doubt are on their way again.
 ///
 /// # Errors
@@ -260,6 +238,45 @@ pub fn states(tx: &mut Tx<'_>, campaign: &str) -> Result<Vec<(String, i64)>, Sto
         .load(c))
 }
 
+/// How many of those handed over since then were sent and how many bounced; of all where no time is given.
+///
+/// # Errors
+/// The database fails.
+pub fn judged(
+    tx: &mut Tx<'_>,
+    campaign: &str,
+    since: Option<Timestamp>,
+) -> Result<(i64, i64), StoreError> {
+    let since = since.unwrap_or(Timestamp::from_micros(0));
+    let counted: Vec<(String, i64)> = db!(tx, |c| rows::table
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::state.eq_any([SENT, BOUNCED]))
+        .filter(rows::handed_at.ge(since))
+        .group_by(rows::state)
+        .select((rows::state, diesel::dsl::count_star()))
+        .load(c))?;
+    let of = |wanted: &str| {
+        let found = counted.iter().find(|(state, _)| state == wanted);
+        found.map_or(0, |(_, count)| *count)
+    };
+    Ok((of(SENT), of(BOUNCED)))
+}
+
+/// Counts those whose mails still wait as handed over now: nothing of theirs has gone out.
+///
+/// # Errors
+/// The database fails.
+pub fn handed_anew(tx: &mut Tx<'_>, campaign: &str, now: Timestamp) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq(QUEUED))
+    )
+    .set(rows::handed_at.eq(now))
+    .execute(c))?;
+    Ok(())
+}
+
 /// A recipient as it is shown.
 #[derive(Debug, Clone, Queryable)]
 pub struct Recipient {
@@ -310,112 +327,6 @@ pub fn list(
                 rows::reminded_at,
             ))
             .load(c)
-    })
-}
-
-/// What somebody did with the links of a mailing.
-#[derive(Debug, Clone, Default)]
-pub struct Deeds {
-    /// When the button was first pressed, by a person.
-    pub opened_at: Option<Timestamp>,
-    /// Whether only a machine has pressed it.
-    pub automated: bool,
-    /// When the link was used up.
-    pub password_set_at: Option<Timestamp>,
-    /// When they last signed in, where that was after the mail.
-    pub signed_in_at: Option<Timestamp>,
-}
-
-type LinkFacts = (UserId, Option<Timestamp>, bool, Option<Timestamp>);
-
-/// What these recipients did.
-///
-/// # Errors
-/// The database fails.
-pub fn deeds(
-    tx: &mut Tx<'_>,
-    campaign: &str,
-    people: &[UserId],
-) -> Result<std::collections::BTreeMap<UserId, Deeds>, StoreError> {
-    let facts: Vec<LinkFacts> = db!(tx, |c| links::table
-        .filter(links::campaign_id.eq(campaign))
-        .filter(links::user_id.eq_any(people))
-        .select((
-            links::user_id,
-            links::opened_at,
-            links::automated,
-            links::committed_at,
-        ))
-        .load(c))?;
-    let mut all: std::collections::BTreeMap<UserId, Deeds> = std::collections::BTreeMap::new();
-    for (user, opened_at, automated, committed_at) in facts {
-        let of = all.entry(user).or_default();
-        if automated {
-            of.automated |= of.opened_at.is_none();
-        } else if let Some(at) = opened_at {
-            of.opened_at = Some(of.opened_at.map_or(at, |first| first.min(at)));
-            of.automated = false;
-        }
-        of.password_set_at = of.password_set_at.or(committed_at);
-    }
-    let seen: Vec<(UserId, Timestamp)> = db!(tx, |c| rows::table
-        .inner_join(user_activity::table.on(user_activity::user_id.eq(rows::user_id)))
-        .filter(rows::campaign_id.eq(campaign))
-        .filter(rows::user_id.eq_any(people))
-        .filter(user_activity::last_sign_in.nullable().ge(rows::handed_at))
-        .select((rows::user_id, user_activity::last_sign_in))
-        .load(c))?;
-    for (user, at) in seen {
-        all.entry(user).or_default().signed_in_at = Some(at);
-    }
-    Ok(all)
-}
-
-/// How many have opened their link, set a password, and signed in since.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Arrived {
-    /// Pressed the button, as people do.
-    pub opened: i64,
-    /// Pressed by a machine alone.
-    pub automated: i64,
-    /// Used the link up.
-    pub password_set: i64,
-    /// Signed in after they were mailed.
-    pub signed_in: i64,
-}
-
-/// How many have come.
-///
-/// # Errors
-/// The database fails.
-pub fn arrived(tx: &mut Tx<'_>, campaign: &str) -> Result<Arrived, StoreError> {
-    let opened: i64 = db!(tx, |c| links::table
-        .filter(links::campaign_id.eq(campaign))
-        .filter(links::opened_at.is_not_null())
-        .filter(links::automated.eq(false))
-        .select(count(links::user_id).aggregate_distinct())
-        .first(c))?;
-    let automated: i64 = db!(tx, |c| links::table
-        .filter(links::campaign_id.eq(campaign))
-        .filter(links::automated.eq(true))
-        .select(count(links::user_id).aggregate_distinct())
-        .first(c))?;
-    let password_set: i64 = db!(tx, |c| links::table
-        .filter(links::campaign_id.eq(campaign))
-        .filter(links::committed_at.is_not_null())
-        .select(count(links::user_id).aggregate_distinct())
-        .first(c))?;
-    let signed_in: i64 = db!(tx, |c| rows::table
-        .inner_join(user_activity::table.on(user_activity::user_id.eq(rows::user_id)))
-        .filter(rows::campaign_id.eq(campaign))
-        .filter(user_activity::last_sign_in.nullable().ge(rows::handed_at))
-        .count()
-        .get_result(c))?;
-    Ok(Arrived {
-        opened,
-        automated,
-        password_set,
-        signed_in,
     })
 }
 

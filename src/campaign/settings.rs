@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::quiet::QuietHours;
-use crate::kernel::{Timestamp, UserId};
+use crate::kernel::{ImportId, Timestamp, UserId};
 use crate::link::{self, NewLink, Sender};
 use crate::mail::LinkKind;
 use crate::mail::pace::Pace;
@@ -65,6 +65,8 @@ impl Kind {
 pub struct Settings {
     /// To whom.
     pub audience: Audience,
+    /// In the place of an audience: to whom this import has made and who has no password.
+    pub import: Option<ImportId>,
     /// The actions of the links, for [`Kind::Actions`]; empty means those that wait on each person.
     pub actions: Vec<String>,
     /// Words of the administrator, as plain text.
@@ -87,6 +89,8 @@ pub struct Settings {
     pub quiet_hours: Option<QuietHours>,
     /// The part of mails, between 0 and 1, from which on bounces pause the mailing.
     pub stop_at_bounce_rate: Option<f64>,
+    /// The bounce rate is that of mails handed over since: when somebody last let the mailing go on.
+    pub bounces_since: Option<Timestamp>,
     /// After how many days those who have not come are reminded.
     pub remind_after_days: Option<i64>,
     /// The application that the links lead to.
@@ -221,6 +225,7 @@ mod tests {
     fn settings_are_stored_and_read_back() {
         let settings = Settings {
             stop_at_bounce_rate: Some(0.05),
+            import: Some(ImportId::new("i1")),
             start_at: Some(Timestamp::from_seconds(5)),
             ..Settings::default()
         };
@@ -228,6 +233,7 @@ mod tests {
         let read: Settings = serde_json::from_str(&text).unwrap();
         assert_eq!(read.stop_at_bounce_rate, Some(0.05));
         assert_eq!(read.start_at, settings.start_at);
+        assert_eq!(read.import, settings.import);
         for kind in Kind::ALL {
             assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audience;
+use super::deeds;
 use super::orders;
 use super::recipients;
 use super::rows::{self, Campaign, State};
@@ -22,12 +24,15 @@ use crate::user::{self, User, credential, waiting};
 
 /// How often a node looks for work.
 const POLL: Duration = Duration::from_millis(200);
-/// So many people are handed over in one transaction: few enough that a sign-in waits for milliseconds.
-const AT_ONCE: i64 = 100;
+/// So many people are handed over in one transaction: few enough that a sign-in waits for milliseconds, and that a busy
+/// machine does not hold the mailing for long.
+const AT_ONCE: i64 = 25;
 /// Microseconds until a mailing with nothing to do is looked at again.
 const SOON: i64 = 200_000;
 /// The fewest outcomes by which a bounce rate is judged.
 const SAMPLE: i64 = 20;
+/// Seconds after its end for which a mailing with mails in doubt is looked at.
+const LATE: i64 = 3600;
 /// Seconds in a day.
 const DAY: i64 = 24 * 3600;
 
@@ -108,7 +113,13 @@ fn step(tx: &mut Tx<'_>, engine: &Engine, id: Option<&str>) -> Result<bool, Stor
             if batch::open(tx, &id)? == 0 {
                 recipients::reap(tx, &id)?;
                 pace::clear(tx, &id)?;
-                orders::sleep(&mut campaign);
+                // A node that slept may still say what became of a mail in doubt.
+                let ended = campaign.finished_at.unwrap_or(now);
+                if now < ended.plus_seconds(LATE) && recipients::any_in_doubt(tx, &id)? {
+                    campaign.wake_at = now.plus_seconds(10);
+                } else {
+                    orders::sleep(&mut campaign);
+                }
             }
         }
     }
@@ -186,11 +197,8 @@ fn freeze(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let started = *campaign.started_at.get_or_insert(now);
-    let mut audience = campaign.settings.audience.clone();
-    audience.made_until = Some(started);
-    let of = (&campaign.realm_id, &audience);
-    match recipients::freeze(tx, &campaign.id, of, &campaign.place)? {
-        Some(last) => last.as_str().clone_into(&mut campaign.place),
+    match audience::freeze(tx, campaign, started)? {
+        Some(place) => campaign.place = place,
         None => {
             campaign.frozen = true;
             orders::note(tx, &engine.entropy, campaign, "CAMPAIGN_STARTED")?;
@@ -208,14 +216,8 @@ fn bounces_too_much(tx: &mut Tx<'_>, campaign: &Campaign) -> Result<bool, StoreE
     let Some(limit) = campaign.settings.stop_at_bounce_rate else {
         return Ok(false);
     };
-    let states = recipients::states(tx, &campaign.id)?;
-    let of = |wanted: &str| {
-        states
-            .iter()
-            .find(|(state, _)| state == wanted)
-            .map_or(0, |(_, count)| *count)
-    };
-    let (sent, bounced) = (of(recipients::SENT), of(recipients::BOUNCED));
+    let since = campaign.settings.bounces_since;
+    let (sent, bounced) = recipients::judged(tx, &campaign.id, since)?;
     let known = sent.saturating_add(bounced);
     #[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
     let rate = bounced as f64 / known.max(1) as f64;
@@ -339,7 +341,7 @@ fn remind_one(
         Some(link) => link::with_user(tx, &realm.id, &LinkId::new(link))?,
         None => None,
     };
-    let came = recipients::deeds(tx, &campaign.id, std::slice::from_ref(id))?
+    let came = deeds::of(tx, &campaign.id, std::slice::from_ref(id))?
         .remove(id)
         .unwrap_or_default();
     let Some((link, user)) = known else {

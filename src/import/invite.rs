@@ -1,79 +1,31 @@
-//! `preRegister`: once the file is through, everybody whom it made and who has no password gets a link by mail.
+//! `preRegister`: the mailing that an import starts, to everybody whom it made and who has no password.
 //!
-//! In portions with a marker of their own, in one transaction each, so that after a crash nobody is mailed twice.
+//! It is made in the transaction that ends the import, so that there is one for each import whatever dies when. From
+//! then on it is a mailing like any other: paced, paused, stopped, counted, and in doubt where nobody knows.
 
 use super::jobs::{self, Job};
-use super::lease;
-use super::verdicts::{self, State};
-use crate::link::{self, NewLink, Purpose, Sender};
-use crate::mail::Mailer;
-use crate::realm::Realm;
-use crate::store::{Store, StoreError, Tx};
-use crate::user::credential;
+use crate::campaign::{Kind, Settings, orders};
+use crate::kernel::Entropy;
+use crate::store::events::{self, Event};
+use crate::store::{StoreError, Tx};
 
-/// The most people of a portion.
-const PORTION: i64 = 100;
-
-/// Whether there is more to do.
-enum Step {
-    More,
-    Done,
-    Lost,
-}
-
-/// Invites everybody who is left; `false` where the lease is lost or `go_on` says no.
+/// Starts the mailing of an import that this transaction ends; answers its id.
 ///
 /// # Errors
 /// The database fails.
-pub(super) async fn everybody(
-    store: &Store,
-    mailer: &Mailer,
-    (job, token): (&Job, &str),
-    realm: &Realm,
-    go_on: &(dyn Fn() -> bool + Sync),
-) -> Result<bool, StoreError> {
-    while go_on() {
-        let (job, token) = (job.clone(), token.to_owned());
-        let (mailer_here, realm) = (mailer.clone(), realm.clone());
-        let step = store
-            .run(move |store| store.tx(|tx| portion(tx, &mailer_here, (&job, &token), &realm)))
-            .await?;
-        mailer.wake();
-        match step {
-            Step::More => {}
-            Step::Done => return Ok(true),
-            Step::Lost => return Ok(false),
-        }
-    }
-    Ok(false)
-}
-
-fn portion(
-    tx: &mut Tx<'_>,
-    mailer: &Mailer,
-    (job, token): (&Job, &str),
-    realm: &Realm,
-) -> Result<Step, StoreError> {
-    let from = jobs::in_realm(tx, &job.realm_id, &job.id)?.map_or(0, |job| job.invited);
-    let people = verdicts::list(tx, &job.id, Some(State::Accepted), from, (0, PORTION))?;
-    let Some(last) = people.last() else {
-        return Ok(Step::Done);
+pub(super) fn start(tx: &mut Tx<'_>, entropy: &Entropy, job: &Job) -> Result<String, StoreError> {
+    let settings = Settings {
+        import: Some(job.id.clone()),
+        ..Settings::default()
     };
-    if !lease::invited(tx, &job.id, token, from, last.number)? {
-        return Ok(Step::Lost);
-    }
-    for user in people.iter().filter_map(|verdict| verdict.user.as_ref()) {
-        if credential::password(tx, user)?.is_some() {
-            continue;
-        }
-        let new = NewLink {
-            bulk: true,
-            ..NewLink::of(realm, user, Purpose::PreRegistration, Sender::Administrator)
-        };
-        // Who has no address, or is switched off, gets none; the person's status says so.
-        if let Err(refused) = link::create(tx, mailer.tools(), &new)? {
-            tracing::debug!(%refused, import = %job.id, "an imported person gets no link");
-        }
-    }
-    Ok(Step::More)
+    let name = format!("People of import {}", job.id);
+    let kind = Kind::PreRegistration;
+    let campaign = orders::create(tx, entropy, &job.realm_id, (&name, kind, settings))?;
+    jobs::set_campaign(tx, &job.id, &campaign.id)?;
+    let event = Event::new(&job.realm_id, "ADMIN_CAMPAIGN_CREATE")
+        .detail("campaign", campaign.id.as_str())
+        .detail("import", job.id.as_str());
+    let now = tx.now()?;
+    events::record(tx, entropy, now, event)?;
+    Ok(campaign.id)
 }

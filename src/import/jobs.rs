@@ -62,7 +62,7 @@ pub enum Source {
 }
 
 impl Source {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Upload => "upload",
@@ -87,8 +87,8 @@ pub struct Job {
     pub total: Option<i64>,
     /// How far it is.
     pub counts: Counts,
-    /// The last row whose person was looked at for a link by mail, after the last chunk.
-    pub invited: i64,
+    /// The mailing that it started at its end.
+    pub campaign: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
     /// When it was begun.
@@ -114,7 +114,7 @@ struct JobRow {
     skipped: i64,
     rejected: i64,
     noted: i64,
-    invited: i64,
+    campaign_id: Option<String>,
     error: Option<String>,
     lease_token: Option<String>,
     created_at: Timestamp,
@@ -146,7 +146,7 @@ impl TryFrom<JobRow> for Job {
                 rejected: row.rejected,
                 noted: row.noted,
             },
-            invited: row.invited,
+            campaign: row.campaign_id,
             error: row.error,
             created_at: row.created_at,
             finished_at: row.finished_at,
@@ -200,12 +200,28 @@ pub fn insert(tx: &mut Tx<'_>, new: &NewJob<'_>, now: Timestamp) -> Result<(), S
                 import_jobs::skipped.eq(0),
                 import_jobs::rejected.eq(0),
                 import_jobs::noted.eq(0),
-                import_jobs::invited.eq(0),
                 import_jobs::lease_until.eq(0),
                 import_jobs::created_at.eq(now),
             ),
         ))
         .execute(c))?;
+    Ok(())
+}
+
+/// Notes the mailing that a job has started.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn set_campaign(
+    tx: &mut Tx<'_>,
+    id: &ImportId,
+    campaign: &str,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        import_jobs::table.filter(import_jobs::id.eq(id))
+    )
+    .set(import_jobs::campaign_id.eq(campaign))
+    .execute(c))?;
     Ok(())
 }
 

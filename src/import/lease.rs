@@ -1,14 +1,14 @@
 //! The lease on an import job, and everything that its holder writes about the job.
 //!
-//! Invariant: whatever a worker writes for a job is in one transaction with [`advance`], [`invited`] or [`finish`],
-//! whose WHERE names the worker's lease; a worker whose lease was taken writes nothing.
+//! Invariant: whatever a worker writes for a job is in one transaction with [`advance`] or [`finish`], whose WHERE names
+//! the worker's lease; a worker whose lease was taken writes nothing.
 
 use diesel::prelude::*;
 
 use super::Counts;
 use super::jobs::{Job, State, in_realm};
 use crate::kernel::{ImportId, RealmId, Timestamp};
-use crate::store::schema::{import_jobs, import_pieces, import_rows};
+use crate::store::schema::{import_jobs, import_pieces};
 use crate::store::{StoreError, Tx, db};
 
 /// Seconds for which a lease holds without a word from its holder (reliability R-01: a job goes on within five).
@@ -16,9 +16,6 @@ pub const LEASE: i64 = 4;
 
 /// Seconds for which a job rests whose worker failed.
 const REST: i64 = 30;
-
-/// How many verdicts are deleted in one transaction.
-const FORGOTTEN_AT_ONCE: i64 = 5000;
 
 /// Takes the lease of a job that waits; with `steal` also of one that somebody has. `None` where another was faster.
 ///
@@ -125,29 +122,6 @@ pub fn advance(
     Ok(moved == 1)
 }
 
-/// Moves the marker of those who were looked at for a link; `false` where the lease is lost or the marker elsewhere.
-///
-/// # Errors
-/// The database fails.
-pub(super) fn invited(
-    tx: &mut Tx<'_>,
-    id: &ImportId,
-    token: &str,
-    from: i64,
-    to: i64,
-) -> Result<bool, StoreError> {
-    let moved = db!(tx, |c| diesel::update(
-        import_jobs::table
-            .filter(import_jobs::id.eq(id))
-            .filter(import_jobs::lease_token.eq(token))
-            .filter(import_jobs::state.eq(State::Running.as_str()))
-            .filter(import_jobs::invited.eq(from))
-    )
-    .set(import_jobs::invited.eq(to))
-    .execute(c))?;
-    Ok(moved == 1)
-}
-
 /// Ends a job that this worker has; its file goes with it. `false` where the lease is lost.
 ///
 /// # Errors
@@ -238,40 +212,6 @@ pub fn cancel(tx: &mut Tx<'_>, realm: &RealmId, id: &ImportId) -> Result<bool, S
         drop_pieces(tx, id)?;
     }
     Ok(cancelled == 1)
-}
-
-/// Deletes some verdicts of a job that was over before `before`, or the job once it has none left.
-///
-/// # Errors
-/// The database fails.
-pub(super) fn forget_old(tx: &mut Tx<'_>, before: Timestamp) -> Result<(), StoreError> {
-    let old: Option<ImportId> = db!(tx, |c| import_jobs::table
-        .filter(import_jobs::finished_at.lt(before))
-        .select(import_jobs::id)
-        .first(c)
-        .optional())?;
-    let Some(id) = old else {
-        return Ok(());
-    };
-    let first: Option<i64> = db!(tx, |c| import_rows::table
-        .filter(import_rows::job_id.eq(&id))
-        .order(import_rows::row_number)
-        .select(import_rows::row_number)
-        .first(c)
-        .optional())?;
-    match first {
-        Some(first) => db!(tx, |c| diesel::delete(
-            import_rows::table
-                .filter(import_rows::job_id.eq(&id))
-                .filter(import_rows::row_number.lt(first.saturating_add(FORGOTTEN_AT_ONCE)))
-        )
-        .execute(c))?,
-        None => db!(tx, |c| diesel::delete(
-            import_jobs::table.filter(import_jobs::id.eq(&id))
-        )
-        .execute(c))?,
-    };
-    Ok(())
 }
 
 fn drop_pieces(tx: &mut Tx<'_>, id: &ImportId) -> Result<(), StoreError> {

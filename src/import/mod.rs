@@ -10,6 +10,7 @@
 
 mod auth0;
 pub mod check;
+pub mod cleaner;
 mod commit;
 pub mod draft;
 pub mod format;

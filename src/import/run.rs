@@ -23,7 +23,6 @@ use super::scan::{Scan, scan};
 use super::seen::Seen;
 use super::verdicts;
 use crate::kernel::{Entropy, RealmId};
-use crate::mail::Mailer;
 use crate::password::Hasher;
 use crate::realm::{self, Realm, RequiredActionConfig};
 use crate::store::events::{self, Event};
@@ -47,8 +46,6 @@ pub struct Importer {
     pub hasher: Hasher,
     /// Randomness.
     pub entropy: Entropy,
-    /// Mails links, where that is asked for.
-    pub mailer: Mailer,
 }
 
 /// A job and the lease on it.
@@ -215,7 +212,7 @@ impl Importer {
                     if !lease::finish(tx, &job.id, &token, state, error.as_deref())? {
                         return Ok(false);
                     }
-                    let event = Event::new(&job.realm_id, "USERS_IMPORTED")
+                    let mut event = Event::new(&job.realm_id, "USERS_IMPORTED")
                         .detail("import", job.id.as_str())
                         .detail("state", state.as_str())
                         .detail("dry_run", job.options.dry_run)
@@ -223,6 +220,10 @@ impl Importer {
                         .detail("updated", counts.updated)
                         .detail("skipped", counts.skipped)
                         .detail("rejected", counts.rejected);
+                    let options = &job.options;
+                    if state == State::Done && options.pre_register && !options.dry_run {
+                        event = event.detail("campaign", invite::start(tx, &entropy, &job)?);
+                    }
                     let now = tx.now()?;
                     events::record(tx, &entropy, now, event)?;
                     Ok(true)
@@ -279,24 +280,6 @@ impl Work {
             total,
             counts: self.counts,
         };
-        let go_on = || watch(progress);
-        let options = &self.job.options;
-        if options.pre_register && !options.dry_run {
-            let importer = &self.importer;
-            let held = (&self.job, self.token.as_str());
-            let all = invite::everybody(
-                &importer.store,
-                &importer.mailer,
-                held,
-                &self.rules.realm,
-                &go_on,
-            );
-            if !all.await? {
-                self.release().await?;
-                let stop = if go_on() { Stop::Lost } else { Stop::Asked };
-                return Ok(Ended::Stopped(stop, self.counts));
-            }
-        }
         watch(progress);
         let ended = self
             .importer

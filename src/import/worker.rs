@@ -9,18 +9,12 @@ use tokio::task::JoinHandle;
 use super::jobs;
 use super::lease;
 use super::run::{Ended, Importer};
-use super::upload::{self, Uploaded};
+use super::upload::Uploaded;
 use crate::kernel::seal::Keyring;
 use crate::store::StoreError;
 
 /// How often a worker looks for jobs.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often it looks for jobs that can go.
-const CLEAN: Duration = Duration::from_secs(60);
-/// Seconds after which a file that stopped coming is forgotten.
-const BROKEN: i64 = 2 * 3600;
-/// Seconds for which the verdicts of a job that is over are kept: 90 days.
-const KEPT: i64 = 90 * 24 * 3600;
 
 /// A worker at work.
 pub struct Running {
@@ -45,14 +39,7 @@ impl Running {
 
 async fn run(importer: Importer, keyring: Arc<Keyring>, stopping: Arc<AtomicBool>) {
     let mut well = true;
-    let mut cleaned: Option<tokio::time::Instant> = None;
     while !stopping.load(Ordering::SeqCst) {
-        if cleaned.is_none_or(|at| at.elapsed() >= CLEAN) {
-            cleaned = Some(tokio::time::Instant::now());
-            if let Err(error) = clean(&importer).await {
-                tracing::warn!(%error, "old imports could not be cleaned up; they are in a minute");
-            }
-        }
         match one(&importer, &keyring, &stopping).await {
             Ok(true) => {
                 well = true;
@@ -68,20 +55,6 @@ async fn run(importer: Importer, keyring: Arc<Keyring>, stopping: Arc<AtomicBool
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// Forgets files that stopped coming, and a portion of what is too old.
-async fn clean(importer: &Importer) -> Result<(), StoreError> {
-    importer
-        .store
-        .run(|store| {
-            store.tx(|tx| {
-                let now = tx.now()?;
-                upload::forget_broken(tx, now.plus_seconds(-BROKEN))?;
-                lease::forget_old(tx, now.plus_seconds(-KEPT))
-            })
-        })
-        .await
 }
 
 /// Works one job, if one is due.

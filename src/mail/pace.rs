@@ -1,8 +1,9 @@
 //! How fast the mails of a batch may go: token buckets as rows, shared by all nodes.
 //!
-//! A bucket knows how far apart mails are and how many may come at once, which is one second's worth; what it stores
-//! is the time at which it would be full again. So in any minute there are at most as many mails as are allowed in
-//! one, and one second's worth more (reliability R-06). Tokens are taken in the transaction that leases the mails; a
+//! A bucket knows how far apart mails are and how many may come at once, which is one second's worth, or half of it where
+//! minutes are counted; what it stores is the time at which it would be full again. So in any minute there are at most as
+//! many mails as are allowed in one, and half a second's worth more; together with those that were held up on their way
+//! that stays within two percent (reliability R-06). Tokens are taken in the transaction that leases the mails; a
 //! mail for which there is none waits until there will be one.
 
 use std::collections::BTreeMap;
@@ -33,12 +34,22 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// `count` mails in so many seconds, and one second's worth at once.
-    fn of(count: i64, seconds: i64) -> Self {
+    /// `count` mails in a second, all of them at once where nothing came before.
+    fn of_second(count: i64) -> Self {
         let count = count.max(1);
         Self {
-            every: seconds.saturating_mul(1_000_000) / count,
-            burst: (count / seconds).max(1),
+            every: 1_000_000 / count,
+            burst: count,
+            next_at: Timestamp::from_micros(0),
+        }
+    }
+
+    /// `count` mails in a minute, half a second's worth at once.
+    fn of_minute(count: i64) -> Self {
+        let count = count.max(1);
+        Self {
+            every: 60_000_000 / count,
+            burst: (count / 120).max(1),
             next_at: Timestamp::from_micros(0),
         }
     }
@@ -81,15 +92,15 @@ pub fn set(tx: &mut Tx<'_>, batch: &str, pace: Pace) -> Result<(), StoreError> {
     let wanted = [
         (
             second(batch),
-            pace.per_second.map(|count| Bucket::of(count, 1)),
+            pace.per_second.map(|count| Bucket::of_second(count)),
         ),
         (
             minute(batch),
-            pace.per_minute.map(|count| Bucket::of(count, 60)),
+            pace.per_minute.map(|count| Bucket::of_minute(count)),
         ),
         (
             domains(batch),
-            pace.per_domain_minute.map(|count| Bucket::of(count, 60)),
+            pace.per_domain_minute.map(|count| Bucket::of_minute(count)),
         ),
     ];
     for (name, bucket) in wanted {
@@ -256,14 +267,14 @@ mod tests {
     fn run(pace: Pace, seconds: i64, recipients: &[&str]) -> Vec<(i64, String)> {
         let mut buckets = BTreeMap::new();
         if let Some(count) = pace.per_second {
-            buckets.insert(second("b"), Bucket::of(count, 1));
+            buckets.insert(second("b"), Bucket::of_second(count));
         }
         if let Some(count) = pace.per_minute {
-            buckets.insert(minute("b"), Bucket::of(count, 60));
+            buckets.insert(minute("b"), Bucket::of_minute(count));
         }
         if let Some(count) = pace.per_domain_minute {
             for to in recipients {
-                buckets.insert(domain("b", to), Bucket::of(count, 60));
+                buckets.insert(domain("b", to), Bucket::of_minute(count));
             }
         }
         let start = 1_000_000_000_000;
@@ -343,7 +354,7 @@ mod tests {
 
     #[test]
     fn who_has_to_wait_is_told_one_time_each() {
-        let mut buckets = BTreeMap::from([(second("b"), Bucket::of(2, 1))]);
+        let mut buckets = BTreeMap::from([(second("b"), Bucket::of_second(2))]);
         let due: Vec<Due<'_>> = (0..5)
             .map(|_| Due {
                 batch: Some("b"),

@@ -2,6 +2,7 @@
 
 use super::catalog::RealmConfig;
 use super::engine::Engine;
+use crate::kernel::Timestamp;
 use crate::mail::{self, Message, Purpose, queue};
 use crate::store::{StoreError, Tx};
 use crate::user::{self, User};
@@ -60,7 +61,22 @@ pub fn deliver(
         return Ok(());
     }
     let now = tx.now()?;
-    let mut addresses = user::rows::former_addresses(tx, &user.id, now)?;
+    let former = user::rows::former_addresses(tx, &user.id, now)?;
+    deliver_to(tx, (engine, config), (user, former), purpose, (reach, now))
+}
+
+/// As [`deliver`], to somebody whose former addresses are known, in a realm that has a mail server.
+///
+/// # Errors
+/// The database fails.
+pub fn deliver_to(
+    tx: &mut Tx<'_>,
+    (engine, config): (&Engine, &RealmConfig),
+    (user, former): (&User, Vec<String>),
+    purpose: &Purpose,
+    (reach, now): (Reach, Timestamp),
+) -> Result<(), StoreError> {
+    let mut addresses = former;
     addresses.extend(user.email.clone());
     addresses.sort();
     addresses.dedup();

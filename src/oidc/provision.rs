@@ -21,7 +21,7 @@ use crate::kernel::{ClientScopeId, ClientUuid, Entropy, RealmId, RoleId, Timesta
 use crate::realm::{self, Realm, RealmSettings, RequiredActionConfig};
 use crate::role::{self, Role};
 use crate::scope::{self, ClientScope, RealmDefault};
-use crate::store::{StoreError, Tx, corrupt};
+use crate::store::{StoreError, Tx, corrupt, dialect};
 
 /// The name of the realm of administrators.
 pub const MASTER: &str = "master";
@@ -102,6 +102,8 @@ pub fn create_realm(
     (id, name, enabled): (Option<RealmId>, &str, bool),
     settings: Map<String, Value>,
 ) -> Result<Option<Realm>, StoreError> {
+    // Keys take their time: those made here, and those of another node that starts for the first time as well.
+    dialect::wait_long(tx)?;
     let now = tx.now()?;
     let mut all = RealmSettings::default_json().map_err(|cause| unreadable(&cause))?;
     for (key, value) in settings {

@@ -177,7 +177,8 @@ pub fn other_connections(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     }
 }
 
-/// Lets the rest of this transaction wait a minute for what others hold, instead of the second that a request may.
+/// Lets the rest of this transaction wait a minute for what others hold, instead of the second that a request may, and
+/// compute for a minute between two statements.
 /// SQLite has one writer, who waits for its turn before the transaction begins.
 ///
 /// # Errors
@@ -186,7 +187,8 @@ pub fn wait_long(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     match tx.conn() {
         Conn::Sqlite(_) => Ok(()),
         Conn::Postgres(c) => Ok(c.batch_execute(
-            "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'",
+            "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '60s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '60s'",
         )?),
     }
 }

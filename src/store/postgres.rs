@@ -21,8 +21,12 @@ use super::{Conn, StoreError, Tx};
 use crate::kernel::Clock;
 
 /// What each connection is told first: a statement ends after 5 s, a wait for a lock after 1 s (reliability H015).
+///
+/// So does a transaction that says nothing for 5 s: its node is frozen or gone, and what it holds locked, a mailing or
+/// the pace of its mails, would hold up the other nodes (R-04). None of ours computes for that long between two
+/// statements, save those that call [`wait_long`](super::dialect::wait_long).
 const SETTINGS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '1s'; \
-     SET idle_in_transaction_session_timeout = '30s'; SET application_name = 'vestibule';";
+     SET idle_in_transaction_session_timeout = '5s'; SET application_name = 'vestibule';";
 
 /// Ends a transaction. Where a statement failed and the work went on regardless, PostgreSQL would take a bare
 /// `COMMIT` as a rollback without an error; the `SELECT` fails in that case.
@@ -278,7 +282,10 @@ impl Postgres {
     ) -> Result<R, StoreError> {
         match self.fresh()? {
             Conn::Postgres(mut conn) => {
-                conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0;")?;
+                conn.batch_execute(
+                    "SET statement_timeout = 0; SET lock_timeout = 0; \
+                     SET idle_in_transaction_session_timeout = '60s';",
+                )?;
                 f(&mut conn)
             }
             Conn::Sqlite(_) => Err(StoreError::Schema(

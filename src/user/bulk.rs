@@ -1,4 +1,5 @@
-//! Many people at once: each table written with statements of many rows. Used by imports.
+//! Many people at once: each table written with statements of many rows. Used by imports
+//! and orders.
 //!
 //! Nothing here looks before it writes: the caller has found the names free in the same transaction, and a unique
 //! violation says that somebody else took one meanwhile, so that the whole transaction is to be tried again.
@@ -14,7 +15,9 @@ use super::waiting::WaitingAction;
 use super::{AuthEpoch, User};
 use crate::kernel::{ClientUuid, CredentialId, RealmId, RoleId, Timestamp, UserId};
 use crate::store::dialect::ROWS;
-use crate::store::schema::{credentials, login_names, required_actions, user_roles, users};
+use crate::store::schema::{
+    credentials, former_addresses, login_names, required_actions, user_roles, users,
+};
 use crate::store::{StoreError, Tx, db};
 
 #[derive(Insertable)]
@@ -239,6 +242,29 @@ pub fn by_ids(tx: &mut Tx<'_>, ids: &[&UserId]) -> Result<HashMap<UserId, User>,
         for row in rows {
             let user = User::try_from(row)?;
             found.insert(user.id.clone(), user);
+        }
+    }
+    Ok(found)
+}
+
+/// Former addresses of these people that notices still go to.
+///
+/// # Errors
+/// The database fails.
+pub fn former_addresses(
+    tx: &mut Tx<'_>,
+    ids: &[&UserId],
+    now: Timestamp,
+) -> Result<HashMap<UserId, Vec<String>>, StoreError> {
+    let mut found: HashMap<UserId, Vec<String>> = HashMap::new();
+    for part in ids.chunks(ROWS) {
+        let rows: Vec<(UserId, String)> = db!(tx, |c| former_addresses::table
+            .filter(former_addresses::user_id.eq_any(part))
+            .filter(former_addresses::until.gt(now))
+            .select((former_addresses::user_id, former_addresses::email))
+            .load(c))?;
+        for (user, email) in rows {
+            found.entry(user).or_default().push(email);
         }
     }
     Ok(found)

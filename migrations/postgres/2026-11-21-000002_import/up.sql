@@ -34,7 +34,7 @@ CREATE TABLE import_jobs (
   skipped BIGINT NOT NULL,
   rejected BIGINT NOT NULL,
   noted BIGINT NOT NULL,
-  invited BIGINT NOT NULL,
+  campaign_id TEXT,
   error TEXT,
   lease_token TEXT,
   lease_until BIGINT NOT NULL,

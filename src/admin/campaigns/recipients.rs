@@ -6,7 +6,8 @@ use super::find;
 use crate::admin::ask::Ask;
 use crate::admin::call::{Context, Outcome, Reply, joined};
 use crate::admin::error::AdminError;
-use crate::campaign::recipients::{self, Deeds, Recipient};
+use crate::campaign::deeds::{self, Deeds};
+use crate::campaign::recipients::{self, Recipient};
 use crate::kernel::{Timestamp, UserId};
 
 /// So many are shown in one portion.
@@ -54,7 +55,7 @@ fn portion(
         (after.unwrap_or_default(), limit),
     )?;
     let ids: Vec<UserId> = found.iter().map(|row| row.user_id.clone()).collect();
-    let mut deeds = recipients::deeds(context.tx, &campaign.id, &ids)?;
+    let mut deeds = deeds::of(context.tx, &campaign.id, &ids)?;
     let full = i64::try_from(found.len()).unwrap_or(i64::MAX) == limit;
     let next = ids.last().filter(|_| full).map(|id| id.as_str().to_owned());
     let rows = found

@@ -123,7 +123,7 @@ pub fn read(
         remind_after_days: positive("remindAfterDays")?,
         client_id: target.client_id,
         redirect_uri: target.redirect_uri,
-        author: None,
+        ..Settings::default()
     };
     Ok(Wanted {
         name,

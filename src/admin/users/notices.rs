@@ -8,6 +8,7 @@ use super::password::Typed;
 use crate::action::kinds::update_password;
 use crate::admin::call::Context;
 use crate::admin::error::AdminError;
+use crate::kernel::Timestamp;
 use crate::mail::Purpose;
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::engine::Engine;
@@ -29,37 +30,41 @@ pub fn of_actions(
     user: &User,
     done: &Done,
 ) -> Result<(), AdminError> {
-    let (engine, config) = (context.engine, std::sync::Arc::clone(&context.config));
-    of_order(context.tx, (engine, &config), user, done, Reach::One)?;
+    let when = context.tx.now()?;
+    for purpose in news(done, when) {
+        tell(context, user, &purpose, Reach::One)?;
+    }
     Ok(())
 }
 
-/// As [`of_actions`], for work that no request waits for.
+/// As [`of_actions`], for work that no request waits for, on somebody whose former addresses are known.
 ///
 /// # Errors
 /// The database fails.
 pub fn of_order(
     tx: &mut Tx<'_>,
     at: (&Engine, &RealmConfig),
-    user: &User,
+    (user, former): (&User, &[String]),
     done: &Done,
-    reach: Reach,
+    when: Timestamp,
 ) -> Result<(), StoreError> {
-    let when = tx.now()?;
-    for action in &done.waived {
-        let action = action.clone();
-        notices::deliver(tx, at, user, &Purpose::ActionWaived { action, when }, reach)?;
-    }
-    if done.demanded {
-        notices::deliver(
-            tx,
-            at,
-            user,
-            &Purpose::PasswordResetRequired { when },
-            reach,
-        )?;
+    for purpose in news(done, when) {
+        let to = (user, former.to_vec());
+        notices::deliver_to(tx, at, to, &purpose, (Reach::Many, when))?;
     }
     Ok(())
+}
+
+/// What there is to tell.
+fn news(done: &Done, when: Timestamp) -> Vec<Purpose> {
+    let waived = done.waived.iter().cloned();
+    let mut news: Vec<Purpose> = waived
+        .map(|action| Purpose::ActionWaived { action, when })
+        .collect();
+    if done.demanded {
+        news.push(Purpose::PasswordResetRequired { when });
+    }
+    news
 }
 
 /// Tells that a password was set.

@@ -103,7 +103,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let job = job(&importer, &realm, arguments, &digest)?;
     let id = job.id.clone();
     let ended = runtime()?.block_on(work(&importer, job, arguments))?;
-    finish(&engine.store, arguments, &id, ended)
+    let campaign = engine
+        .store
+        .read(|tx| jobs::in_realm(tx, &realm.id, &id))
+        .map_err(|error: StoreError| Failure::failed(error))?
+        .and_then(|job| job.campaign);
+    finish(&engine.store, arguments, (&id, campaign.as_deref()), ended)
 }
 
 /// SHA-256 of the file, by which `--resume` knows it again.
@@ -275,7 +280,7 @@ impl Shown {
 fn finish(
     store: &Store,
     arguments: &Arguments,
-    id: &ImportId,
+    (id, campaign): (&ImportId, Option<&str>),
     ended: Ended,
 ) -> Result<(), Failure> {
     let (state, counts, failure) = match ended {
@@ -314,20 +319,32 @@ fn finish(
         }
     };
     let shown = if arguments.output.json {
-        show_json(store, id, state, counts)
+        show_json(store, (id, campaign), state, counts)
     } else {
         show_lines(store, arguments, id, counts)
     };
     shown?;
+    if let Some(campaign) = campaign {
+        say(&format!(
+            "campaign {campaign} mails those without a password as soon as a server runs; `vestibule campaign resume \
+             {campaign}` helps, `vestibule campaign show {campaign}` counts"
+        ));
+    }
     failure.map_or(Ok(()), Err)
 }
 
-fn show_json(store: &Store, id: &ImportId, state: &str, counts: Counts) -> Result<(), Failure> {
+fn show_json(
+    store: &Store,
+    (id, campaign): (&ImportId, Option<&str>),
+    state: &str,
+    counts: Counts,
+) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let counts = serde_json::to_value(counts).map_err(Failure::failed)?;
     let mut head = json!({ "id": id.as_str(), "state": state });
     if let (Some(head), Some(counts)) = (head.as_object_mut(), counts.as_object()) {
         head.extend(counts.clone());
+        head.extend(campaign.map(|campaign| ("campaign".to_owned(), json!(campaign))));
     }
     // Row by row, so that a million of them need no memory.
     let head = head.to_string();

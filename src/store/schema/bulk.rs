@@ -119,7 +119,7 @@ diesel::table! {
         skipped -> BigInt,
         rejected -> BigInt,
         noted -> BigInt,
-        invited -> BigInt,
+        campaign_id -> Nullable<Text>,
         error -> Nullable<Text>,
         lease_token -> Nullable<Text>,
         lease_until -> BigInt,

@@ -11,7 +11,7 @@ use super::{operator, people, with_prefix};
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
 
-fn sums(shown: &Value) -> i64 {
+pub(super) fn sums(shown: &Value) -> i64 {
     ["queued", "sent", "bounced", "inDoubt", "skipped", "failed"]
         .iter()
         .map(|name| shown["funnel"][name].as_i64().expect("a number"))
@@ -23,13 +23,13 @@ fn words(mail: &Received) -> String {
     mail.text.clone().expect("a part of plain text")
 }
 
-async fn start(app: &TestApp, body: Value) -> String {
+pub(super) async fn start(app: &TestApp, body: Value) -> String {
     let answer = operator(app).post("/campaigns", body).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
     answer.body["id"].as_str().expect("an id").to_owned()
 }
 
-async fn until(app: &TestApp, id: &str, state: &str) -> Value {
+pub(super) async fn until(app: &TestApp, id: &str, state: &str) -> Value {
     operator(app)
         .wait_for(&format!("/campaigns/{id}"), |shown| shown["state"] == state)
         .await
@@ -259,65 +259,6 @@ async fn what_is_in_doubt_is_sent_again_as_the_same_mail_with_the_same_link(app:
         String::from_utf8_lossy(&again[0].raw).contains(&mail_id[0]),
         "the Message-ID is that of the mail in doubt"
     );
-}
-
-on_both!(bounces_that_come_later_are_matched_and_stop_a_mailing);
-async fn bounces_that_come_later_are_matched_and_stop_a_mailing(app: TestApp) {
-    let admin = operator(&app);
-    app.mailbox().await;
-    people(&app, "bo", 60).await;
-    let body = json!({ "name": "Old list", "kind": "pre-registration", "audience": with_prefix("bo"),
-        "ratePerSecond": 5, "stopAtBounceRate": 0.1 });
-    let id = start(&app, body).await;
-    let path = format!("/campaigns/{id}");
-    admin
-        .wait_for(&path, |shown| shown["funnel"]["sent"].as_i64() >= Some(20))
-        .await;
-    let report = |mail: &str| {
-        format!(
-            "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\
-             Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; relay.example\r\n\r\n\
-             Action: failed\r\nStatus: 5.1.1\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n\
-             Message-ID: <{mail}@127.0.0.1>\r\n\r\n--b--\r\n"
-        )
-    };
-    let post = async |mail: &str| {
-        let request = admin.send(Method::POST, "/mail/bounces").await;
-        let request = request
-            .header("Content-Type", "message/rfc822")
-            .body(report(mail));
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), 200);
-        answer.json::<Value>().await.unwrap()["count"].clone()
-    };
-    let sent = app.sql(&format!(
-        "SELECT id AS value FROM outbox WHERE batch = '{id}' AND state = 'sent' LIMIT 4"
-    ));
-    for mail in &sent {
-        assert_eq!(post(mail).await, 1);
-    }
-    assert_eq!(post(&sent[0]).await, 0, "known already");
-    assert_eq!(post("0199-not-ours").await, 0);
-    let shown = until(&app, &id, "paused").await;
-    assert_eq!(shown["reason"], "bounce-rate", "{shown}");
-    assert_eq!(shown["funnel"]["bounced"], 4);
-    let found = admin
-        .get("/users/count?username=bo&mailState=bounced")
-        .await;
-    assert_eq!(found.body, 4);
-    let wrong = admin.send(Method::POST, "/mail/bounces").await;
-    let wrong = wrong.body("hello").send().await.unwrap();
-    assert_eq!(wrong.status(), 400);
-    // Somebody looks at it and lets it go on all the same.
-    assert_eq!(
-        admin
-            .call(Method::POST, &format!("{path}/resume"), None)
-            .await
-            .status,
-        204
-    );
-    let shown = until(&app, &id, "done").await;
-    assert_eq!((&shown["funnel"]["sent"], sums(&shown)), (&json!(56), 60));
 }
 
 on_both!(who_has_not_come_is_reminded_with_the_same_link);

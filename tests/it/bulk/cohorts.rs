@@ -130,6 +130,49 @@ async fn compromised_ends_sessions_and_leaves_the_mailbox_alone_as_a_way(app: Te
     assert_eq!(app.sql(proof), ["mailbox"]);
 }
 
+on_both!(everybody_of_an_order_is_told_at_every_address_that_counts);
+/// By mail, in one go for all: the address of now, and the one that was replaced lately.
+async fn everybody_of_an_order_is_told_at_every_address_that_counts(app: TestApp) {
+    let mailbox = app.mailbox().await;
+    let moved = app.user("te-moved").await;
+    let stayed = app.user("te-stayed").action("TERMS_AND_CONDITIONS").await;
+    let silent = app.user("te-silent").await;
+    app.change_user(&silent, |user| user.email = None).await;
+    let id = moved.id.clone();
+    app.tx(move |tx| {
+        let until = tx.now()?.plus_seconds(3600);
+        vestibule::user::rows::keep_former_address(
+            tx,
+            "former",
+            &id,
+            "before@people.example",
+            until,
+        )
+    })
+    .await;
+    let order = json!({ "filter": with_prefix("te-"), "add": ["UPDATE_PASSWORD"],
+        "remove": ["TERMS_AND_CONDITIONS"] });
+    let answer = operator(&app).post("/users/required-actions", order).await;
+    assert_eq!(answer.body["count"], 3, "{}", answer.body);
+    for (address, mails) in [
+        (moved.email.as_str(), 1),
+        ("before@people.example", 1),
+        // One that a new password is asked for, one that the terms are not any more.
+        (stayed.email.as_str(), 2),
+    ] {
+        mailbox.expect(address).await;
+        for _ in 0..100 {
+            if mailbox.to(address).len() == mails {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(mailbox.to(address).len(), mails, "{address}");
+    }
+    let all = app.count("SELECT count(*) AS value FROM outbox");
+    assert_eq!(all, 4);
+}
+
 on_both!(the_caller_and_the_last_free_administrator_are_left_out_unless_named);
 async fn the_caller_and_the_last_free_administrator_are_left_out_unless_named(app: TestApp) {
     let manager = |name: &'static str| {

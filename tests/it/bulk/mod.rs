@@ -1,11 +1,14 @@
 //! Bulk work: filters over many people, cohorts as jobs, mailings.
 
+mod bounces;
 mod campaigns;
 mod cohorts;
 mod commands;
 mod filters;
 mod invitations;
+mod kills;
 mod pace;
+mod retention;
 
 use std::time::Duration;
 

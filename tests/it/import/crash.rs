@@ -13,7 +13,7 @@ use vestibule::import::run::{Ended, Stop};
 use vestibule::kernel::Entropy;
 
 use super::{job, people, verdicts_of, work};
-use crate::operations::process::Place;
+use crate::operations::process::{Place, empty_postgres};
 use crate::support::app::TestApp;
 use crate::support::database::{on_both, on_postgres};
 
@@ -90,6 +90,41 @@ async fn a_worker_whose_lease_was_taken_writes_nothing(app: TestApp) {
         importer.take(job, true).await.unwrap().is_none(),
         "a job that is over is nobody's"
     );
+}
+
+on_both!(an_import_that_ends_before_its_campaign_starts_it_once);
+/// A worker that has stored the last chunk is no longer heard of; its ghost tries to end the job afterwards.
+async fn an_import_that_ends_before_its_campaign_starts_it_once(app: TestApp) {
+    let text = people(1500);
+    let options = Options {
+        pre_register: true,
+        ..Options::default()
+    };
+    let job = job(&app, &options).await;
+    let importer = app::importer(app.engine());
+    let ended = work(&importer, &job, text.as_bytes(), &|progress| {
+        if progress.counts.done == progress.total {
+            app.database()
+                .execute("UPDATE import_jobs SET lease_token = 'another worker'");
+        }
+        true
+    })
+    .await;
+    assert!(matches!(ended, Ended::Stopped(Stop::Lost, _)), "{ended:?}");
+    assert_eq!(stored(&app), 1500);
+    let campaigns = "SELECT count(*) AS value FROM campaigns";
+    assert_eq!(app.count(campaigns), 0, "not yet: the job has not ended");
+    for _ in 0..2 {
+        let Some(held) = importer.take(job.clone(), true).await.unwrap() else {
+            continue;
+        };
+        let file = std::sync::Arc::new(super::Bytes(text.clone().into_bytes()));
+        let ended = importer.work(held, file, &|_| true).await.unwrap();
+        assert!(matches!(ended, Ended::Done(_)), "{ended:?}");
+    }
+    assert_eq!(app.count(campaigns), 1);
+    let named = "SELECT count(*) AS value FROM import_jobs j JOIN campaigns c ON c.id = j.campaign_id WHERE j.state = 'done'";
+    assert_eq!(app.count(named), 1);
 }
 
 on_postgres!(cut_connections_are_found_out_about_by_the_marker);
@@ -250,29 +285,6 @@ fn killed_and_resumed_every_row_is_there_once() {
     eprintln!("{rows} rows, killed {killed} times");
 }
 
-/// An empty database on the tests' server.
-fn empty_postgres() -> Option<String> {
-    let server = crate::support::services::postgres_url()?;
-    let name = format!("import_{}", Entropy.random_uuid().replace('-', ""));
-    let made = name.clone();
-    let url = server.clone();
-    tokio::runtime::Runtime::new()
-        .unwrap()
-        .block_on(async move {
-            let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-                .await
-                .unwrap();
-            tokio::spawn(connection);
-            client
-                .batch_execute(&format!("CREATE DATABASE {made}"))
-                .await
-                .unwrap();
-        });
-    let mut url = url::Url::parse(&server).unwrap();
-    url.set_path(&name);
-    Some(url.into())
-}
-
 /// The figures of the contract: rows a second, and memory that does not grow with the file.
 #[test]
 fn memory_is_flat_and_speed_is_told() {
@@ -283,7 +295,7 @@ fn memory_is_flat_and_speed_is_told() {
     };
     for rows in sizes {
         let mut databases = vec![None];
-        databases.extend(empty_postgres().map(Some));
+        databases.extend(empty_postgres("import").map(Some));
         for postgres in databases {
             let place = match &postgres {
                 None => Place::new(),

@@ -7,6 +7,7 @@ mod command;
 mod crash;
 mod hashes;
 mod rules;
+mod takeover;
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;

@@ -305,19 +305,45 @@ async fn several_chunks_are_one_import(app: TestApp) {
     assert!(said[2501].contains("line 2002,"), "{:?}", said[2501]);
 }
 
-on_both!(people_without_a_password_get_a_link_once_the_file_is_through);
-async fn people_without_a_password_get_a_link_once_the_file_is_through(app: TestApp) {
+on_both!(people_without_a_password_are_mailed_by_a_campaign_once_the_file_is_through);
+async fn people_without_a_password_are_mailed_by_a_campaign_once_the_file_is_through(app: TestApp) {
+    let mailbox = app.mailbox().await;
+    // Whoever was there before, and is changed by the file, is not one of its people.
+    let eve = app.user("eve").without_password().await;
     let text = "username,email,password,enabled\nada,ada@harbour.example,,\nbob,bob@harbour.example,a secret of Bob,\n\
-                cid,,,\ndan,dan@harbour.example,,false\nbad,nothing,,\n";
+                cid,,,\ndan,dan@harbour.example,,false\nbad,nothing,,\neve,,,\n";
     let options = Options {
         pre_register: true,
+        if_exists: IfExists::Update,
         ..Options::default()
     };
     let tried = import(&app, &dry(&options), text).await;
-    assert_eq!(tried.count("accepted"), 4);
-    assert_eq!(app.count("SELECT count(*) AS value FROM links"), 0);
+    assert_eq!((tried.count("accepted"), tried.count("updated")), (4, 1));
+    assert_eq!(app.count("SELECT count(*) AS value FROM campaigns"), 0);
     import(&app, &options, text).await;
-    let links = app.sql("SELECT u.username || ' ' || l.purpose AS value FROM links l JOIN users u ON u.id = l.user_id");
-    assert_eq!(links, ["ada pre-registration"]);
-    assert_eq!(app.count("SELECT count(*) AS value FROM outbox"), 1);
+    let ids = app.sql("SELECT campaign_id AS value FROM import_jobs WHERE campaign_id IS NOT NULL");
+    assert_eq!(ids.len(), 1, "the import names its campaign");
+    let campaigns = app.sql("SELECT id || ' ' || kind AS value FROM campaigns");
+    assert_eq!(campaigns, [format!("{} pre-registration", ids[0])]);
+    let over = "SELECT count(*) AS value FROM campaigns WHERE state = 'done'";
+    while app.count(over) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let mut people = app.sql(
+        "SELECT username || ' ' || state || ' ' || coalesce(reason, '') AS value FROM campaign_recipients",
+    );
+    people.sort();
+    assert_eq!(
+        people,
+        [
+            "ada sent ",
+            "cid skipped no-address",
+            "dan skipped disabled"
+        ]
+    );
+    let mail = mailbox.expect("ada@harbour.example").await;
+    assert!(mail.text.as_ref().unwrap().contains("/login-actions/link/"));
+    assert!(mailbox.to(&eve.email).is_empty());
+    let links = app.sql("SELECT campaign_id AS value FROM links");
+    assert_eq!(links, ids);
 }

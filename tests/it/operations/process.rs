@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use vestibule::kernel::Entropy;
+
+use crate::support::services;
 
 /// A folder with a database, a master key and a log, and the settings that point there.
 pub struct Place {
@@ -292,6 +295,24 @@ pub fn receive(stream: &mut TcpStream) -> Option<Answer> {
         head: head.to_owned(),
         body: body.to_owned(),
     })
+}
+
+/// The URL of an empty database on the tests' server.
+pub fn empty_postgres(prefix: &str) -> Option<String> {
+    let server = services::postgres_url()?;
+    let name = format!("{prefix}_{}", Entropy.random_uuid().replace('-', ""));
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&name);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async move {
+        let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let statement = format!("CREATE DATABASE {name}");
+        client.batch_execute(&statement).await.unwrap();
+    });
+    Some(url.into())
 }
 
 /// The names of the files in a folder that start like this.

@@ -17,7 +17,6 @@ use crate::admin::users::notices;
 use crate::kernel::{Entropy, Timestamp, UserId};
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::engine::Engine;
-use crate::oidc::notices::Reach;
 use crate::session;
 use crate::store::schema::{cohort_before, cohort_people, events, required_actions, users};
 use crate::store::{StoreError, Tx, corrupt, db};
@@ -172,14 +171,17 @@ fn tell(
     if !at.0.mailer.is_configured(&at.1.realm) {
         return Ok(());
     }
-    for id in ids {
-        let news = done
-            .get(id)
-            .filter(|one| one.demanded || !one.waived.is_empty());
-        if let Some(one) = news
-            && let Some(user) = user::rows::by_id(tx, id)?
-        {
-            notices::of_order(tx, at, &user, one, Reach::Many)?;
+    let concerned = |id: &&UserId| {
+        done.get(*id)
+            .is_some_and(|one| one.demanded || !one.waived.is_empty())
+    };
+    let told: Vec<&UserId> = ids.iter().filter(concerned).collect();
+    let now = tx.now()?;
+    let mut former = user::bulk::former_addresses(tx, &told, now)?;
+    for (id, user) in user::bulk::by_ids(tx, &told)? {
+        if let Some(one) = done.get(&id) {
+            let former = former.remove(&id).unwrap_or_default();
+            notices::of_order(tx, at, (&user, &former), one, now)?;
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! somebody whose powers the caller lacks.
 
 pub mod chunk;
+pub mod cleaner;
 pub mod order;
 pub mod rows;
 pub mod work;
@@ -199,6 +200,12 @@ pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
 pub fn undo(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let job = find(context, ask)?;
+    let now = context.tx.now()?;
+    if !cleaner::is_kept(&job, now) {
+        return Err(AdminError::Conflict(
+            "What was before this order is kept for 90 days after its end, which are over: order the opposite".into(),
+        ));
+    }
     let Task::Change(plan) = job.order.task else {
         return Err(AdminError::Bad(
             "An undo cannot be undone: order the change again".into(),
@@ -223,7 +230,6 @@ pub fn undo(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         reason: ask.query("reason").map(str::to_owned),
     };
     let realm = context.config.realm.id.clone();
-    let now = context.tx.now()?;
     let count = rows::count_people(context.tx, &order.task)?;
     let mut job = Job::new(&context.engine.entropy, &realm, order, (count, 0), now);
     rows::insert(context.tx, &job)?;
