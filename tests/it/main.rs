@@ -35,4 +35,5 @@ mod support {
     pub mod rp;
     pub mod seed;
     pub mod services;
+    pub mod terminal;
 }

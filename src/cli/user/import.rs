@@ -418,10 +418,6 @@ fn each(
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the command line's own words to the person at the terminal"
-)]
 fn say(text: &str) {
-    eprintln!("vestibule: {text}");
+    output::say(&format!("vestibule: {text}"));
 }

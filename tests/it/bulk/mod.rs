@@ -6,6 +6,7 @@ mod commands;
 mod filters;
 mod invitations;
 mod pace;
+mod terminal;
 
 use std::time::Duration;
 
