@@ -412,9 +412,12 @@ fn show_preview(total: i64, samples: &[Sample], format: Format) -> Result<(), Fa
     if format.json {
         return output::json(&json!({ "total": total, "samples": samples }));
     }
-    let mut lines = vec![format!("{total} people would be mailed.")];
-    lines.extend(samples.first().map(sample_text));
-    output::lines(&lines)
+    let mut text = format!("{total} people would be mailed.");
+    if let Some(sample) = samples.first() {
+        text.push('\n');
+        text.push_str(&sample_text(sample));
+    }
+    output::text(&text)
 }
 
 fn sample_text(sample: &Sample) -> String {

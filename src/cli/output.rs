@@ -72,6 +72,16 @@ pub(super) fn lines(lines: &[impl AsRef<str>]) -> Result<(), Failure> {
         .map_err(Failure::failed)
 }
 
+/// Prints text that people read: on a terminal no line is broken inside a word.
+pub(super) fn text(text: &str) -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() {
+        let (_, columns) = console::Term::stdout().size();
+        lines(&[fitted(text, usize::from(columns))])
+    } else {
+        lines(&[text])
+    }
+}
+
 /// Prints a table.
 pub(super) fn rows<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();

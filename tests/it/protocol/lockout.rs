@@ -197,12 +197,14 @@ async fn a_device_cookie_is_of_one_person_and_ends_with_the_password(app: TestAp
     let shared = known(&shared);
     assert!(gets_in(&app, &shared, &alice).await);
 
+    app.advance(Duration::from_secs(3600));
     app.set_password(&alice, "another passphrase of hers", false)
         .await;
     let alice = User {
         password: "another passphrase of hers".to_owned(),
         ..alice
     };
+    shut(&app, &alice).await;
     for old in [&home, &shared] {
         assert!(!gets_in(&app, old, &alice).await);
     }

@@ -165,7 +165,9 @@ impl Seen {
     pub fn assert(&self, code: i32, says: &str) -> &Self {
         let text = self.text();
         assert_eq!(self.code, code, "{text}");
-        assert!(text.contains(says), "{says:?} is not in\n{text}");
+        // Wherever the lines are broken.
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat(&text).contains(&flat(says)), "{says:?} is not in\n{text}");
         self
     }
 }
