@@ -176,7 +176,7 @@ struct Desk {
 
 impl Desk {
     fn open(config: &Config, realm: &str) -> Result<Self, Failure> {
-        boot::logging(config)?;
+        boot::logging_beside_a_bar(config)?;
         boot::existing_store(config)?;
         let engine = boot::engine(config, config.public_url.base().to_owned())?;
         let realm = boot::realm(&engine.store, realm)?;

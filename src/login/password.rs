@@ -234,7 +234,7 @@ pub fn conclude(
             "invalid_user_credentials"
         };
         refuse(tx, Some(&seen), error)?;
-        if !attempt.shut && realm.settings.brute_force_protected {
+        if !attempt.shut && !attempt.known_device && realm.settings.brute_force_protected {
             lock_by_realm_rules(tx, realm, &seen, &attempt.person_throttle, now)?;
         }
         return Ok(Err(Refusal::Wrong));
@@ -252,7 +252,7 @@ pub fn conclude(
     let still = credential::password(tx, &user.id)?.is_some_and(|now| now.id == password.id);
     let mut locked = user.locked_until.is_some_and(|until| now < until);
     if still && locked && attempt.known_device {
-        // Whoever locked the person did it from elsewhere: this browser's own wrong tries would have shut it above.
+        // Whoever locked the person did it from elsewhere; this browser's own wrong tries lock nothing but itself.
         user::rows::set_locked_until(tx, &user.id, None)?;
         (user.locked_until, locked) = (None, false);
     }

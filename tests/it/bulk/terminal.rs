@@ -70,6 +70,10 @@ fn a_mailing_stopped_by_ctrl_c_goes_on_and_mails_nobody_twice() {
     dry.assert(0, "120 people would be mailed");
     assert_eq!(mailed(&mailbox, count).iter().sum::<usize>(), 0);
     scenes.push(dry);
+    let nobody = [realm, &["-u", "nobody@people.example"]].concat();
+    let nobody = at_terminal(&place, &nobody).ended();
+    nobody.assert(2, "realm shop has nobody who signs in as");
+    scenes.push(nobody);
     let one = at_terminal(&place, &[realm, &["-u", &address(7)]].concat()).ended();
     one.assert(0, "sent       1");
     scenes.push(one);

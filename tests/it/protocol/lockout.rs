@@ -93,10 +93,14 @@ async fn nobody_locks_a_person_out_of_the_browser_they_use(app: TestApp) {
         app.change_realm(move |realm| realm.settings.brute_force_protected = protected)
             .await;
         shut(&app, &alice).await;
-        assert_eq!(status(&app, &alice).await, protected, "locked at the mint");
+        assert_eq!(
+            is_locked(&app, &alice).await,
+            protected,
+            "locked at the mint"
+        );
         assert!(!gets_in(&app, &app.browser(), &alice).await);
         assert!(gets_in(&app, &home, &alice).await, "{protected}");
-        assert!(!status(&app, &alice).await, "unlocked at the mint");
+        assert!(!is_locked(&app, &alice).await, "unlocked at the mint");
         app.legacy
             .password_grant("alice", &alice.password)
             .await
@@ -115,7 +119,7 @@ async fn nobody_locks_a_person_out_of_the_browser_they_use(app: TestApp) {
 }
 
 /// Whether the gate has the person as locked.
-async fn status(app: &TestApp, user: &User) -> bool {
+async fn is_locked(app: &TestApp, user: &User) -> bool {
     let id = user.id.clone();
     let (locked, now) = app
         .tx(move |tx| {
@@ -127,8 +131,10 @@ async fn status(app: &TestApp, user: &User) -> bool {
 }
 
 on_both!(a_known_browser_has_tries_of_its_own_and_no_more_than_others);
-/// V122: a copied device cookie is worth five tries, which are not those of the others.
+/// V122: a copied device cookie is worth five tries, which are not those of the others, and locks nobody out.
 async fn a_known_browser_has_tries_of_its_own_and_no_more_than_others(app: TestApp) {
+    app.change_realm(|realm| realm.settings.brute_force_protected = true)
+        .await;
     let alice = app.user("alice").await;
     let (browser, _) = signed_in(&app, &alice, &app.rp).await;
     let home = known(&browser);
@@ -138,6 +144,7 @@ async fn a_known_browser_has_tries_of_its_own_and_no_more_than_others(app: TestA
             .assert_page("login");
     }
     assert!(!gets_in(&app, &home, &alice).await, "the sixth");
+    assert!(!is_locked(&app, &alice).await, "not locked at the mint");
     assert!(gets_in(&app, &app.browser(), &alice).await, "elsewhere");
     app.advance(Duration::from_secs(61));
     assert!(gets_in(&app, &home, &alice).await, "after a minute");

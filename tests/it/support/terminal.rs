@@ -167,7 +167,10 @@ impl Seen {
         assert_eq!(self.code, code, "{text}");
         // Wherever the lines are broken.
         let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(flat(&text).contains(&flat(says)), "{says:?} is not in\n{text}");
+        assert!(
+            flat(&text).contains(&flat(says)),
+            "{says:?} is not in\n{text}"
+        );
         self
     }
 }
