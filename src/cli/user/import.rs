@@ -391,9 +391,9 @@ fn show_lines(
     } else {
         ""
     };
-    output::lines(&[format!(
+    output::text(&format!(
         "{would}{done} rows: {accepted} accepted, {updated} updated, {skipped} skipped, {rejected} rejected"
-    )])
+    ))
 }
 
 /// Every verdict of a state, in portions.
