@@ -1,9 +1,11 @@
 //! The composition root: the only file that knows every module.
 
+mod bootstrap;
 mod gauges;
 mod health;
 mod housekeeping;
 
+pub use bootstrap::{FirstAdmin, FirstPassword, FirstSecret, bootstrap};
 pub use housekeeping::round as clean;
 
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +16,6 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use serde_json::{Map, json};
 
 use crate::admin::users::cohort;
 use crate::campaign;
@@ -22,21 +23,19 @@ use crate::config::{Proxies, limits};
 use crate::import;
 use crate::kernel::Entropy;
 use crate::kernel::seal::Keyring;
-use crate::link::{self, Linker, NewLink, Revealed};
+use crate::link::Linker;
 use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};
 use crate::oidc::catalog::Catalog;
 use crate::oidc::engine::Engine;
-use crate::oidc::provision::{self, MASTER, Tools};
 use crate::oidc::routes;
-use crate::password::{Hasher, HasherConfig, Password, Salt};
-use crate::role;
+use crate::password::{Hasher, HasherConfig};
 use crate::store::{Store, StoreError};
 use crate::web::pages::Pages;
 use crate::web::request_log::{self, Edge};
 use crate::web::texts::Texts;
 use crate::web::tls::{Certificates, TlsError};
-use crate::web::{headers, intake};
+use crate::web::{headers, intake, wire};
 
 /// What a server is made of.
 pub struct Parts {
@@ -123,120 +122,6 @@ pub fn importer(engine: &Engine) -> import::run::Importer {
         hasher: engine.hasher.clone(),
         entropy: engine.entropy,
     }
-}
-
-/// The first administrator, as the operator wants him.
-pub struct FirstAdmin {
-    /// The user name.
-    pub username: String,
-    /// How he signs in for the first time.
-    pub password: FirstPassword,
-}
-
-/// How the first administrator signs in for the first time.
-pub enum FirstPassword {
-    /// By a password that the operator has chosen.
-    Chosen(String),
-    /// By a one-time temporary one, which gates.
-    OneTime,
-    /// By a link, as everybody else who has no password yet.
-    ByLink,
-}
-
-/// What the operator is shown once. Without `Debug`.
-pub enum FirstSecret {
-    /// The one-time password.
-    OneTime(String),
-    /// The link.
-    Link(Box<Revealed>),
-}
-
-/// Makes realm `master` where there is none, with its administrator.
-///
-/// Answers the one-time password or the link that was made, to be shown once.
-///
-/// # Errors
-/// The database fails, or the name or password cannot be used.
-pub async fn bootstrap(
-    engine: &Engine,
-    admin: FirstAdmin,
-) -> Result<Option<FirstSecret>, StartError> {
-    let exists = engine
-        .store
-        .run(|store| {
-            store.read(|tx| Ok::<_, StoreError>(crate::realm::rows::by_name(tx, MASTER)?.is_some()))
-        })
-        .await?;
-    if exists {
-        return Ok(None);
-    }
-    let (made, typed) = match admin.password {
-        FirstPassword::Chosen(password) => (None, Some(password)),
-        FirstPassword::OneTime => {
-            let words = crate::password::suggest(|out: &mut [u8]| engine.entropy.fill(out));
-            (Some(words.clone()), Some(words))
-        }
-        FirstPassword::ByLink => (None, None),
-    };
-    let hash = match typed {
-        Some(password) => {
-            let password = Password::parse(&password)
-                .map_err(|error| StartError::Bootstrap(format!("its password: {error}")))?;
-            let salt = Salt::new(|out: &mut [u8]| engine.entropy.fill(out));
-            let hash = engine.hasher.hash(password, salt).await;
-            Some(hash.map_err(|_| StartError::Bootstrap("the hasher is busy".into()))?)
-        }
-        None => None,
-    };
-    let issuer = engine.issuer(MASTER);
-    let username = crate::user::name::parse_username(&admin.username)
-        .map_err(|error| StartError::Bootstrap(format!("its name {error}")))?;
-    let (keyring, entropy) = (Arc::clone(&engine.keyring), engine.entropy);
-    let secret = engine
-        .store
-        .run(move |store| {
-            store.tx(|tx| {
-                let tools = Tools {
-                    keyring: &keyring,
-                    entropy: &entropy,
-                };
-                let settings = Map::from_iter([("displayName".to_owned(), json!("Vestibule"))]);
-                let Some(master) =
-                    provision::create_realm(tx, tools, (None, MASTER, true), settings)?
-                else {
-                    return Ok::<_, StoreError>(None);
-                };
-                let user = provision::blank_user(tx, tools, &master, &username)?;
-                if provision::create_user(tx, &master, &user, &[])?.is_err() {
-                    return Ok(None);
-                }
-                let graph = role::rows::graph(tx, &master.id)?;
-                if let Some(role) = graph.named(None, "admin") {
-                    role::rows::assign(tx, &user.id, &role.id)?;
-                }
-                let Some(hash) = hash else {
-                    let tools = mail::Tools {
-                        keyring: &keyring,
-                        entropy: &entropy,
-                    };
-                    let (purpose, sender) =
-                        (link::Purpose::PreRegistration, link::Sender::Administrator);
-                    let new = NewLink::of(&master, &user.id, purpose, sender);
-                    let revealed = link::reveal(tx, tools, &issuer, &new)?;
-                    return Ok(revealed.ok().map(|link| FirstSecret::Link(Box::new(link))));
-                };
-                provision::set_password_by_admin(
-                    tx,
-                    &entropy,
-                    &master,
-                    &user.id,
-                    (hash.as_str(), None, made.is_some()),
-                )?;
-                Ok(made.map(FirstSecret::OneTime))
-            })
-        })
-        .await?;
-    Ok(secret)
 }
 
 /// Sockets to listen on, already open, so that a free port can be asked for.
@@ -373,6 +258,7 @@ fn public_server(
             .configure(crate::admin::routes)
             .default_service(web::to(not_found))
     })
+    .on_connect(wire::remember)
     .client_request_timeout(limits::REQUEST_HEAD)
     .tls_handshake_timeout(limits::TLS_HANDSHAKE)
     .keep_alive(limits::KEEP_ALIVE)
@@ -382,9 +268,11 @@ fn public_server(
         server = server.workers(workers);
     }
     for listener in http {
+        wire::limit_unread(&listener)?;
         server = server.listen(listener)?;
     }
     if let Some((listener, certificates)) = https {
+        wire::limit_unread(&listener)?;
         server = server.listen_rustls_0_23(listener, certificates.server_config()?)?;
     }
     Ok(server.run())

@@ -97,11 +97,6 @@ impl Ask {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether a text of the query holds U+0000, which PostgreSQL has in no text.
-    pub fn holds_nul(&self) -> bool {
-        self.query.iter().any(|(_, value)| value.contains('\0'))
-    }
-
     /// A query parameter's text, absent when empty.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.query(name).filter(|text| !text.is_empty())
@@ -221,7 +216,6 @@ mod tests {
         assert_eq!(ask("/?a=maybe").flag("a"), Some(false));
         assert_eq!(ask("/?a=").flag("a"), None);
         assert_eq!(ask("/?a=x%20y").query("a"), Some("x y"));
-        assert!(ask("/?a=x%00y").holds_nul() && !ask("/?a=x%20y").holds_nul());
     }
 
     #[test]

@@ -416,10 +416,6 @@ fn enter<'a, 'tx>(
         Some(realm) => caller::target(tx, engine, &caller, realm)?,
         None => Arc::clone(&caller.home),
     };
-    if ask.holds_nul() {
-        let why = "A query must not hold the character U+0000: send it without";
-        return Err(AdminError::Bad(why.into()));
-    }
     Ok(Context {
         tx,
         engine,

@@ -31,12 +31,32 @@ pub struct Shape {
 /// Parses a body.
 ///
 /// # Errors
-/// It is not JSON, or nested too deeply.
+/// It is not JSON, nested too deeply, or a text in it holds U+0000, which PostgreSQL has in no text.
 pub fn parse(body: &[u8]) -> Result<Value, AdminError> {
     if depth(body) > DEEPEST {
         return Err(AdminError::not_json());
     }
-    serde_json::from_slice(body).map_err(|_| AdminError::not_json())
+    let value = serde_json::from_slice(body).map_err(|_| AdminError::not_json())?;
+    // JSON can write it as an escape alone, and nearly no body has one.
+    let written = body.windows(6).any(|six| six == b"\\u0000");
+    if written && holds_nul(&value) {
+        return Err(AdminError::Invalid {
+            error: "invalid_request",
+            description: "A text holds the character U+0000: send it without".to_owned(),
+        });
+    }
+    Ok(value)
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
+    }
 }
 
 /// How deep the brackets outside of strings are nested.
@@ -184,6 +204,26 @@ mod tests {
             json!("x"),
         ] {
             assert!(refusal(wrong).contains("wrong type"));
+        }
+    }
+
+    #[test]
+    fn a_text_with_a_zero_byte_is_refused_wherever_it_stands() {
+        for body in [
+            r#""\u0000""#,
+            r#"{"a":["b","\u0000c"]}"#,
+            r#"{"a":{"b\u0000":1}}"#,
+            r#"["\\u0000","\u0000"]"#,
+        ] {
+            let refused = parse(body.as_bytes());
+            assert!(matches!(refused, Err(AdminError::Invalid { .. })), "{body}");
+        }
+        for body in [r#""\\u0000""#, r#""\u0001""#, r#"["u0000"]"#] {
+            assert!(parse(body.as_bytes()).is_ok(), "{body}");
+        }
+        // Half of a pair is no character at all.
+        for body in [r#""\ud800""#, r#""\udc00x""#, r#"{"\ud800\u0041":1}"#] {
+            assert!(parse(body.as_bytes()).is_err(), "{body}");
         }
     }
 

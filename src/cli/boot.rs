@@ -24,6 +24,15 @@ pub(super) fn logging(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Starts logging for a command that shows how far it is: on a terminal its bar says what `info` would.
+pub(super) fn logging_beside_a_bar(config: &Config) -> Result<(), Failure> {
+    let mut quiet = config.clone();
+    if std::io::stderr().is_terminal() && quiet.log.filter == "info" {
+        "warn".clone_into(&mut quiet.log.filter);
+    }
+    logging(&quiet)
+}
+
 /// Where the data lies.
 pub(super) fn location(config: &Config) -> Result<Location, Failure> {
     Ok(match &config.database.url {

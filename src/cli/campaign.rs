@@ -59,7 +59,7 @@ pub(super) struct Which {
 }
 
 pub(super) fn run(config: &Config, command: &Command) -> Result<(), Failure> {
-    boot::logging(config)?;
+    boot::logging_beside_a_bar(config)?;
     boot::existing_store(config)?;
     let engine = Arc::new(boot::engine(config, config.public_url.base().to_owned())?);
     match command {

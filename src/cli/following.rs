@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::Failure;
-use super::output::{self, Format};
+use super::output::{self, Format, say};
 use super::progress::Progress;
 use crate::campaign::funnel::{self, Shown};
 use crate::campaign::{orders, recipients, rows, work};
@@ -16,23 +18,21 @@ pub(super) const LOOK: Duration = Duration::from_millis(250);
 /// So many whose mail did not arrive are listed.
 const LISTED: i64 = 20;
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the command line's own words to the person at the terminal"
-)]
-pub(super) fn say(text: &str) {
-    eprintln!("{text}");
+/// Every Ctrl-C from now on, also those that come while something else is awaited.
+pub(super) fn interrupts() -> Result<Signal, Failure> {
+    signal(SignalKind::interrupt()).map_err(Failure::failed)
 }
 
 /// Helps to send a mailing and shows how far it is, until it is over or rests. Ctrl-C lets it rest.
 pub(super) async fn follow(engine: &Arc<Engine>, id: &str) -> Result<Shown, Failure> {
+    let mut interrupts = interrupts()?;
     let sender = engine.mailer.spawn();
     let (shared, own) = (Arc::clone(engine), id.to_owned());
     let worker = tokio::spawn(async move { work::only(shared, own).await });
     let mut progress = Progress::new("mailed");
     let ended = loop {
         let stopped = tokio::select! {
-            _ = tokio::signal::ctrl_c() => true,
+            _ = interrupts.recv() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
         if stopped {
@@ -66,8 +66,8 @@ pub(super) async fn follow(engine: &Arc<Engine>, id: &str) -> Result<Shown, Fail
     let (shown, stopped) = ended?;
     if stopped || shown.state == "paused" {
         return Err(Failure::failed(format!(
-            "the mailing rests ({}): {} of {} are done. `vestibule campaign resume {id}` goes on, `vestibule campaign \
-             cancel {id}` stops it for good",
+            "the mailing rests ({}): {} of {} are done. To go on, or to stop it for good:\n\n  \
+             vestibule campaign resume {id}\n  vestibule campaign cancel {id}\n",
             shown.reason.as_deref().unwrap_or("interrupted"),
             shown.funnel.settled(),
             shown.funnel.total
@@ -117,8 +117,8 @@ pub(super) fn report(store: &Store, shown: &Shown, format: Format) -> Result<(),
         }
     }
     Err(Failure::failed(format!(
-        "{lost} mails did not arrive or may not have. `vestibule campaign show {}` counts them, `vestibule campaign \
-         resend-in-doubt {}` sends those in doubt again",
+        "{lost} mails did not arrive or may not have. To count them, or to send those in doubt again:\n\n  \
+         vestibule campaign show {}\n  vestibule campaign resend-in-doubt {}\n",
         shown.id, shown.id
     )))
 }

@@ -1,4 +1,4 @@
-//! `vestibule keys`: signing keys by realm, and the way into `rotate-master`.
+//! `vestibule keys`: signing keys by realm, the key of links, and the way into `rotate-master`.
 //!
 //! A key is published before it signs, so that no client meets a signature whose key it cannot have seen, and stays
 //! published after it has signed its last token (reliability R-16).
@@ -12,9 +12,11 @@ use crate::kernel::{Entropy, Timestamp};
 use crate::oidc::issue::{
     Algorithm, KeyState, KeySummary, create_key, delete_key, list_keys, set_key_state,
 };
-use crate::realm::Realm;
+use crate::oidc::provision::MASTER;
+use crate::realm::{self, Realm};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
+use crate::{link, mail};
 
 /// Seconds between a key's publication and its first signature: what clients keep of a JWKS (`max-age=300`), and a
 /// minute.
@@ -40,6 +42,11 @@ pub(super) enum Command {
         realm: String,
         /// The key's id.
         kid: String,
+    },
+    /// Makes a new key for the links from now on, of every realm. Those that were mailed go on working.
+    RotateLinks {
+        #[command(flatten)]
+        format: Format,
     },
     /// Seals everything anew under a new master key. The server must be stopped.
     RotateMaster(rotate_master::Options),
@@ -70,6 +77,7 @@ pub(super) fn run(config: &Config, command: &Command) -> Result<(), Failure> {
         Command::List { realm, format } => list(config, realm.as_deref(), *format),
         Command::Rotate(options) => rotate(config, options),
         Command::Remove { realm, kid } => remove(config, realm, kid),
+        Command::RotateLinks { format } => rotate_links(config, *format),
         Command::RotateMaster(options) => rotate_master::run(config, *options),
     }
 }
@@ -173,6 +181,37 @@ fn rotate(config: &Config, options: &Rotate) -> Result<(), Failure> {
         })
         .map_err(Failure::failed)?;
     say(outcome, options.format)
+}
+
+/// A link names the version of its key, so a new one ends none; servers see it with the next link that they make.
+fn rotate_links(config: &Config, format: Format) -> Result<(), Failure> {
+    let store = boot::existing_store(config)?;
+    let keyring = boot::keyring(config, &store)?;
+    let tools = mail::Tools {
+        keyring: &keyring,
+        entropy: &Entropy,
+    };
+    let version = store
+        .tx(|tx| {
+            let version = link::keys::rotate(tx, tools)?;
+            let now = tx.now()?;
+            // The key is every realm's, and so is the event the operator's.
+            if let Some(master) = realm::rows::by_name(tx, MASTER)? {
+                let event = Event::new(&master.id, "KEY_ROTATED")
+                    .detail("of", "links")
+                    .detail("version", version);
+                events::record(tx, &Entropy, now, event)?;
+            }
+            Ok::<_, StoreError>(version)
+        })
+        .map_err(Failure::failed)?;
+    if format.json {
+        return output::json(&json!({ "version": version }));
+    }
+    output::lines(&[
+        format!("links are made under key {version} from now on"),
+        "those that were mailed go on working, until they end by themselves".to_owned(),
+    ])
 }
 
 /// Seconds until every client has seen the key.

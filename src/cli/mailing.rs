@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::following::{LOOK, follow, report, say};
-use super::output::{self, Format};
+use super::following::{LOOK, follow, interrupts, report};
+use super::output::{self, Format, say};
 use super::progress::Progress;
 use super::{Failure, boot, runtime};
 use crate::admin::users::actions::{Manner, Plan};
@@ -176,7 +176,7 @@ struct Desk {
 
 impl Desk {
     fn open(config: &Config, realm: &str) -> Result<Self, Failure> {
-        boot::logging(config)?;
+        boot::logging_beside_a_bar(config)?;
         boot::existing_store(config)?;
         let engine = boot::engine(config, config.public_url.base().to_owned())?;
         let realm = boot::realm(&engine.store, realm)?;
@@ -305,6 +305,7 @@ impl Desk {
     }
 
     async fn carry_out(&self, job: String) -> Result<(), Failure> {
+        let mut interrupts = interrupts()?;
         let mut progress = Progress::new("old passwords ended");
         loop {
             cohort::work::once(&self.engine)
@@ -326,9 +327,17 @@ impl Desk {
                         job.state.as_str()
                     )));
                 }
-                cohort::rows::State::Queued | cohort::rows::State::Running => {
-                    tokio::time::sleep(LOOK).await;
-                }
+                cohort::rows::State::Queued | cohort::rows::State::Running => tokio::select! {
+                    _ = interrupts.recv() => {
+                        progress.end();
+                        return Err(Failure::failed(format!(
+                            "stopped: {} of {} old passwords have ended, and nobody was mailed. The same command does the \
+                             rest and mails",
+                            job.done, job.total
+                        )));
+                    }
+                    () = tokio::time::sleep(LOOK) => {}
+                },
             }
         }
         progress.end();
@@ -403,9 +412,12 @@ fn show_preview(total: i64, samples: &[Sample], format: Format) -> Result<(), Fa
     if format.json {
         return output::json(&json!({ "total": total, "samples": samples }));
     }
-    let mut lines = vec![format!("{total} people would be mailed.")];
-    lines.extend(samples.first().map(sample_text));
-    output::lines(&lines)
+    let mut text = format!("{total} people would be mailed.");
+    if let Some(sample) = samples.first() {
+        text.push('\n');
+        text.push_str(&sample_text(sample));
+    }
+    output::text(&text)
 }
 
 fn sample_text(sample: &Sample) -> String {
@@ -435,9 +447,13 @@ fn ask(total: i64, sample: Option<&Sample>) -> Result<(), Failure> {
         .map_err(Failure::failed)?;
     drop(err);
     let mut answer = String::new();
-    std::io::stdin()
+    let read = std::io::stdin()
         .read_line(&mut answer)
         .map_err(Failure::failed)?;
+    if read == 0 {
+        // Ctrl-D leaves the cursor after the question.
+        say("");
+    }
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {

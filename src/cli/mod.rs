@@ -127,12 +127,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the command line's own words to the person at the terminal"
-)]
 fn report(failure: &Failure) -> ExitCode {
-    eprintln!("vestibule: {}", failure.message);
+    output::say(&format!("vestibule: {}", failure.message));
     ExitCode::from(failure.code)
 }
 

@@ -20,7 +20,7 @@ impl Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
             let style = ProgressStyle::with_template(
-                "{msg} {bar:32} {pos} of {len}  {per_sec}  {eta} left",
+                "{msg} {wide_bar} {pos} of {len}  {per_sec}  {eta} left",
             );
             if let Ok(style) = style {
                 bar.set_style(style);

@@ -13,6 +13,8 @@ pub const IMPORT_BODY: Duration = Duration::from_secs(3600);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// A TLS handshake must be complete after this.
 pub const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+/// A connection whose client takes nothing of what was written to it is closed after this.
+pub const UNREAD: Duration = Duration::from_secs(30);
 /// Waiting for a connection to the database.
 pub const DATABASE_ACQUIRE: Duration = Duration::from_secs(2);
 /// One statement of the database.
@@ -28,6 +30,8 @@ pub const SMTP_COMMAND: Duration = Duration::from_secs(30);
 /// Handing over one mail.
 pub const SMTP_DATA: Duration = Duration::from_secs(120);
 
+/// The most requests that may be open on one connection of HTTP/2.
+pub const STREAMS: usize = 256;
 /// The longest request target, in bytes.
 pub const URL_BYTES: usize = 8 * 1024;
 /// The longest head of a request, in bytes.

@@ -112,6 +112,15 @@ impl std::fmt::Display for RoleName {
     }
 }
 
+/// A text that quotes a file, without U+0000: PostgreSQL has it in no text.
+fn storable(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
 /// What is wrong with a row, or worth saying about it: the field and a sentence. Never a password or a hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -124,9 +133,10 @@ pub struct Problem {
 impl Problem {
     /// About one field.
     pub fn of(field: &str, reason: impl Into<String>) -> Self {
+        let field: String = field.chars().take(64).collect();
         Self {
-            field: Some(field.chars().take(64).collect()),
-            reason: reason.into(),
+            field: Some(storable(field)),
+            ..Self::row(reason)
         }
     }
 
@@ -134,7 +144,7 @@ impl Problem {
     pub fn row(reason: impl Into<String>) -> Self {
         Self {
             field: None,
-            reason: reason.into(),
+            reason: storable(reason.into()),
         }
     }
 

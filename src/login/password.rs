@@ -2,7 +2,12 @@
 //!
 //! The caller calls [`begin`] in a transaction, lets the hasher verify (against nothing where nobody was found, at
 //! the same cost), and calls [`conclude`] in another. Used by the sign-in page and the password grant.
+//!
+//! A browser that is known as the person's ([`super::device`]) counts by itself: wrong tries from elsewhere do not shut
+//! it, and its own shut nobody else.
 
+use super::device;
+use crate::kernel::seal::Keyring;
 use crate::kernel::{Entropy, RealmId, Timestamp};
 use crate::realm::Realm;
 use crate::session::throttle::{self, Limit, PER_ADDRESS, PER_USER, Turn};
@@ -27,12 +32,15 @@ pub struct Origin {
 
 /// A try that was counted and may be verified.
 pub struct Attempt {
-    user_throttle: String,
-    address_throttle: String,
+    /// What counts this person's tries: forgotten after a right one.
+    person_throttle: String,
+    /// What counts the network's, if anything does: a right try gives its slot back.
+    address_throttle: Option<String>,
     /// Those of the two of which this try holds a slot.
     taken: Vec<String>,
     found: Option<Found>,
     shut: bool,
+    known_device: bool,
 }
 
 struct Found {
@@ -103,7 +111,7 @@ pub fn forget_tries(tx: &mut Tx<'_>, user: &User) -> Result<(), StoreError> {
     user::rows::set_locked_until(tx, &user.id, None)
 }
 
-/// Counts a try and finds whom it is for.
+/// Counts a try and finds whom it is for. `marks` are the device marks that a browser brought.
 ///
 /// # Errors
 /// The database fails.
@@ -112,6 +120,7 @@ pub fn begin(
     realm: &Realm,
     login: &str,
     origin: &Origin,
+    marks: Option<(&Keyring, &str)>,
 ) -> Result<Attempt, StoreError> {
     let now = tx.now()?;
     let by_email = realm.settings.login_with_email_allowed || !login.contains('@');
@@ -122,22 +131,29 @@ pub fn begin(
             user.service_client.is_none() && name_key(&user.username) == name_key(login)
         })
     };
+    let device = match (&user, marks) {
+        (Some(user), Some((keyring, marks))) => device::known(keyring, marks, user, now),
+        (None, _) | (_, None) => None,
+    };
     // Both names of a person count in one place; a name of nobody counts by itself.
-    let user_throttle = user.as_ref().map_or_else(
-        || format!("login/{}/name/{}", realm.id, short(&name_key(login))),
-        |user| user_throttle(&realm.id, user.id.as_str()),
-    );
-    let address_throttle = format!("login-from/{}/{}", realm.id, origin.network);
-    let mut taken = Vec::new();
-    for (name, limit) in [
-        (&user_throttle, per_user(realm)),
-        (&address_throttle, PER_ADDRESS),
-    ] {
-        if throttle::take(tx, name, limit, now)? == Turn::Taken {
-            taken.push(name.clone());
+    let person_throttle = match (&user, &device) {
+        (_, Some(device)) => format!("login/{}/device/{device}", realm.id),
+        (Some(user), None) => user_throttle(&realm.id, user.id.as_str()),
+        (None, None) => format!("login/{}/name/{}", realm.id, short(&name_key(login))),
+    };
+    // Neighbours in its network shut a known browser no more than strangers do.
+    let address_throttle = device
+        .is_none()
+        .then(|| format!("login-from/{}/{}", realm.id, origin.network));
+    let person = std::iter::once((&person_throttle, per_user(realm)));
+    let network = address_throttle.iter().map(|name| (name, PER_ADDRESS));
+    let (mut taken, mut shut) = (Vec::new(), false);
+    for (name, limit) in person.chain(network) {
+        match throttle::take(tx, name, limit, now)? {
+            Turn::Taken => taken.push(name.clone()),
+            Turn::Shut(_) => shut = true,
         }
     }
-    let shut = taken.len() < 2;
     let found = match user {
         Some(user) => Some(Found {
             password: credential::password(tx, &user.id)?,
@@ -146,11 +162,12 @@ pub fn begin(
         None => None,
     };
     Ok(Attempt {
-        user_throttle,
+        person_throttle,
         address_throttle,
         taken,
         found,
         shut,
+        known_device: device.is_some(),
     })
 }
 
@@ -217,23 +234,36 @@ pub fn conclude(
             "invalid_user_credentials"
         };
         refuse(tx, Some(&seen), error)?;
-        if !attempt.shut && realm.settings.brute_force_protected {
-            lock_by_realm_rules(tx, realm, &seen, &attempt.user_throttle, now)?;
+        if !attempt.shut && !attempt.known_device && realm.settings.brute_force_protected {
+            lock_by_realm_rules(tx, realm, &seen, &attempt.person_throttle, now)?;
         }
         return Ok(Err(Refusal::Wrong));
     }
-    lock_user(tx, &seen.id, Lock::Share)?;
-    let Some(user) = user::rows::in_realm(tx, &realm.id, &seen.id)? else {
+    let lock = if attempt.known_device {
+        Lock::Update
+    } else {
+        Lock::Share
+    };
+    lock_user(tx, &seen.id, lock)?;
+    let Some(mut user) = user::rows::in_realm(tx, &realm.id, &seen.id)? else {
         return Ok(Err(Refusal::Wrong));
     };
     // The password may have been changed while it was verified.
     let still = credential::password(tx, &user.id)?.is_some_and(|now| now.id == password.id);
-    if !still || user.locked_until.is_some_and(|until| now < until) {
+    let mut locked = user.locked_until.is_some_and(|until| now < until);
+    if still && locked && attempt.known_device {
+        // Whoever locked the person did it from elsewhere; this browser's own wrong tries lock nothing but itself.
+        user::rows::set_locked_until(tx, &user.id, None)?;
+        (user.locked_until, locked) = (None, false);
+    }
+    if !still || locked {
         refuse(tx, Some(&user), "user_temporarily_disabled")?;
         return Ok(Err(Refusal::Wrong));
     }
-    throttle::reset(tx, &attempt.user_throttle)?;
-    throttle::forgive(tx, &attempt.address_throttle)?;
+    throttle::reset(tx, &attempt.person_throttle)?;
+    if let Some(network) = &attempt.address_throttle {
+        throttle::forgive(tx, network)?;
+    }
     if !user.enabled {
         refuse(tx, Some(&user), "user_disabled")?;
         return Ok(Err(Refusal::Disabled));

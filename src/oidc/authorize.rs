@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::catalog::RealmConfig;
 use super::context::Peer;
 use super::engine::Engine;
-use super::form::Form;
+use super::form::{Fault, Form};
 use super::next::SessionCookie;
 use super::remembered;
 use super::reply::reply;
@@ -135,11 +135,11 @@ impl Visit {
         if !config.realm.enabled {
             return refuse(StatusCode::BAD_REQUEST, Text::plain("Realm not enabled"));
         }
-        let twice = self.form.duplicate();
+        let faulty = self.form.faulty();
         let Some(client_id) = self
             .form
             .get("client_id")
-            .filter(|_| twice != Some("client_id"))
+            .filter(|_| faulty != Some("client_id"))
         else {
             return refuse(StatusCode::BAD_REQUEST, Text::key("invalid-request"));
         };
@@ -164,7 +164,7 @@ impl Visit {
         let uri = self
             .form
             .get("redirect_uri")
-            .filter(|_| twice != Some("redirect_uri"))
+            .filter(|_| faulty != Some("redirect_uri"))
             .filter(registered);
         let Some(redirect_uri) = uri else {
             let back = client.home(&engine.public_url);
@@ -186,7 +186,7 @@ impl Visit {
             Ok(request) => self.park(tx, (engine, &config, &client), &face, request),
             Err(failure) => {
                 let mode = response_mode(&self.form).unwrap_or(ResponseMode::Query);
-                let state = self.form.get("state").filter(|_| twice != Some("state"));
+                let state = self.form.get("state").filter(|_| faulty != Some("state"));
                 Ok(respond_error(
                     &face,
                     engine,
@@ -209,8 +209,12 @@ impl Visit {
         let form = &self.form;
         let invalid =
             |name: &str| Failure::new("invalid_request", format!("Invalid parameter: {name}"));
-        if form.duplicate().is_some() {
-            return Err(Failure::new("invalid_request", "duplicated parameter"));
+        if let Some(fault) = form.fault() {
+            let why = match fault {
+                Fault::Twice => "duplicated parameter",
+                Fault::Nul => "A parameter holds the character U+0000",
+            };
+            return Err(Failure::new("invalid_request", why));
         }
         if form.has("request") {
             return Err(Failure::bare("request_not_supported"));

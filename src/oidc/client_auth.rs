@@ -175,7 +175,9 @@ fn basic(authorization: &str) -> Option<(String, String)> {
             Some(text.to_owned())
         }
     };
-    Some((plain(client_id)?, plain(secret)?))
+    // No client has a name with U+0000, and PostgreSQL cannot even be asked for it.
+    let client_id = plain(client_id).filter(|client_id| !client_id.contains('\0'))?;
+    Some((client_id, plain(secret)?))
 }
 
 #[cfg(test)]
@@ -191,6 +193,8 @@ mod tests {
             "Bearer abc",
             "Basic YQ==",
             "basic \u{fffd}",
+            "Basic YQBiOmM=",
+            "Basic YSUwMGI6Yw==",
         ] {
             assert!(basic(header).is_none(), "{header}");
         }

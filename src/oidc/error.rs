@@ -17,6 +17,8 @@ pub enum TokenError {
     NoGrantType,
     /// A parameter came twice.
     Duplicate,
+    /// A parameter holds U+0000.
+    Nul,
     /// A parameter is missing.
     Missing(&'static str),
     /// A grant that this server does not know.
@@ -84,6 +86,11 @@ impl TokenError {
                 "Missing form parameter: grant_type".into(),
             ),
             Self::Duplicate => (bad, "invalid_request", "duplicated parameter".into()),
+            Self::Nul => (
+                bad,
+                "invalid_request",
+                "A parameter holds the character U+0000".into(),
+            ),
             Self::Missing(name) => (
                 bad,
                 "invalid_request",

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::flow::{Flash, Flow, FlowProof, ResponseMode};
 use crate::kernel::{RealmId, Timestamp, sha256_base64};
 use crate::link::{self, LinkId};
+use crate::login::device;
 use crate::mail::verify_code;
 use crate::session::{self, Session, SessionKind};
 use crate::store::events::{self, Event};
@@ -71,8 +72,16 @@ pub enum SessionCookie {
     /// It stays.
     #[default]
     Keep,
-    /// A new secret, and what the browser keeps beyond its end where the person asked to be remembered.
-    Set(String, Option<Remember>),
+    /// A new secret, and what the browser keeps beyond its end.
+    Set(String, Kept),
+}
+
+/// What a browser keeps beyond the end of a session.
+pub struct Kept {
+    /// What brings it back, where the person asked to be remembered.
+    pub remember: Option<Remember>,
+    /// The marks by which the browser is known as its people's, where somebody has just signed in.
+    pub devices: Option<String>,
 }
 
 /// What a browser keeps to bring its session back.
@@ -93,6 +102,8 @@ pub struct Scene<'a> {
     pub client: &'a Arc<Client>,
     /// The session cookie that the browser sent.
     pub session_cookie: Option<&'a str>,
+    /// The device marks that the browser sent.
+    pub device_cookie: Option<&'a str>,
     /// The browser's address.
     pub ip_address: &'a str,
     /// Whether pages may be shown (`prompt` is not `none`).
@@ -210,7 +221,7 @@ fn open(
                 ..before
             };
             session::rows::renew(tx, &renewed, &sha256_base64(secret.as_bytes()))?;
-            let kept = remembered::remember(tx, (scene.engine, realm), &renewed, cleared.now())?;
+            let kept = kept(tx, scene, &renewed, cleared)?;
             return Ok((renewed, SessionCookie::Set(secret, kept)));
         }
         session::rows::delete(tx, &before.id)?;
@@ -225,11 +236,27 @@ fn open(
         browser: true,
     };
     let opened = sso::open(tx, cleared, (realm, &scene.engine.entropy), &opening)?;
-    let kept = remembered::remember(tx, (scene.engine, realm), &opened.session, cleared.now())?;
+    let kept = kept(tx, scene, &opened.session, cleared)?;
     let cookie = opened.cookie.map_or(SessionCookie::Keep, |secret| {
         SessionCookie::Set(secret, kept)
     });
     Ok((opened.session, cookie))
+}
+
+/// What a browser keeps of a sign-in.
+fn kept(
+    tx: &mut Tx<'_>,
+    scene: &Scene<'_>,
+    session: &Session,
+    cleared: &Cleared<'_>,
+) -> Result<Kept, StoreError> {
+    let (engine, now) = (scene.engine, cleared.now());
+    let tools = (&*engine.keyring, &engine.entropy);
+    let devices = device::remember(tools, scene.device_cookie, cleared.user(), now);
+    Ok(Kept {
+        remember: remembered::remember(tx, (engine, &scene.config.realm), session, now)?,
+        devices: Some(devices),
+    })
 }
 
 fn cookie_session(tx: &mut Tx<'_>, scene: &Scene<'_>) -> Result<Option<Session>, StoreError> {

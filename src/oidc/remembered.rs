@@ -7,7 +7,7 @@
 
 use super::catalog::RealmConfig;
 use super::engine::Engine;
-use super::next::{Remember, SessionCookie};
+use super::next::{Kept, Remember, SessionCookie};
 use super::steps::Browser;
 use crate::kernel::{Timestamp, sha256_base64};
 use crate::realm::Realm;
@@ -116,7 +116,11 @@ pub(super) fn bring_back(
     };
     session::rows::renew(tx, &back, &sha256_base64(cookie.as_bytes()))?;
     let next = issue(tx, (engine, realm), &back, now)?;
-    Ok(SessionCookie::Set(cookie, Some(next)))
+    let kept = Kept {
+        remember: Some(next),
+        devices: None,
+    };
+    Ok(SessionCookie::Set(cookie, kept))
 }
 
 /// Ends a session whose token was used twice.

@@ -11,6 +11,7 @@ use super::next::SessionCookie;
 use super::texts;
 use crate::client::redirect;
 use crate::flow::{Flow, ResponseMode};
+use crate::login::device;
 use crate::realm::Realm;
 use crate::store::StoreError;
 use crate::user::User;
@@ -88,10 +89,13 @@ impl Reply {
                 .finish(),
         };
         if let Some(cookies) = &self.cookies {
-            if let SessionCookie::Set(secret, remember) = &self.session {
+            if let SessionCookie::Set(secret, kept) = &self.session {
                 cookies.set_session(&mut response, secret);
-                if let Some(remember) = remember {
+                if let Some(remember) = &kept.remember {
                     cookies.set_remember(&mut response, &remember.secret, remember.seconds);
+                }
+                if let Some(marks) = &kept.devices {
+                    cookies.set_devices(&mut response, marks, device::LIFETIME);
                 }
             }
             if let Some(browser) = &self.browser {

@@ -18,6 +18,7 @@ use crate::password::PasswordHash;
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 use crate::user::name::name_key;
+use crate::web::cookie::Cookies;
 use crate::web::headers::same_origin;
 use crate::web::texts::Text;
 
@@ -60,11 +61,10 @@ enum Begun {
 
 async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse, StoreError> {
     let shown = visit.form.text("username").trim().to_owned();
-    let Some(_turn) = engine
-        .turnstile
-        .enter(&visit.realm, &name_key(&shown), &visit.peer.network)
-        .await
-    else {
+    // A browser that somebody has signed in with waits by itself: whoever crowds a name does not keep its owner out.
+    let door = name_key(&shown) + &marks(&engine, &visit).unwrap_or_default();
+    let from = &visit.peer.network;
+    let Some(_turn) = engine.turnstile.enter(&visit.realm, &door, from).await else {
         return Err(StoreError::Busy);
     };
     let begun = {
@@ -108,6 +108,13 @@ async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse,
     Ok(reply.into_response())
 }
 
+/// The device marks that the browser brought, looked at by nobody yet.
+fn marks(engine: &Engine, visit: &Visit) -> Option<String> {
+    let config = engine.catalog.cached(&visit.realm)?;
+    let cookies = Cookies::new(config.realm.cookie_tag(), engine.secure_cookies());
+    visit.browser.devices(&cookies)
+}
+
 fn begin(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Begun, StoreError> {
     let posted = visit.form.text("flow");
     let mut stage = match stage(tx, engine, visit, Flow::handle_of(posted))? {
@@ -140,7 +147,9 @@ fn begin(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Begun, Store
             .collect()
     });
     let origin = visit.peer.origin(&stage.client.client_id);
-    let attempt = password::begin(tx, &stage.config.realm, &username, &origin)?;
+    let marks = visit.browser.devices(&stage.cookies);
+    let marks = marks.as_deref().map(|marks| (&*engine.keyring, marks));
+    let attempt = password::begin(tx, &stage.config.realm, &username, &origin, marks)?;
     Ok(Begun::Try(Box::new(attempt), username))
 }
 

@@ -22,6 +22,7 @@ use super::{sign_in, submit};
 use crate::client::Client;
 use crate::flow::{AuthorizationRequest, Flow, ResponseMode, rows};
 use crate::kernel::sha256_base64;
+use crate::login::device;
 use crate::store::{StoreError, Tx};
 use crate::web::cookie::Cookies;
 use crate::web::headers::same_origin;
@@ -48,10 +49,14 @@ impl Browser {
     }
 
     fn get(&self, name: &str) -> Option<String> {
+        self.get_up_to(128, name)
+    }
+
+    fn get_up_to(&self, longest: usize, name: &str) -> Option<String> {
         let found = self
             .cookies
             .iter()
-            .find(|(known, value)| known == name && !value.is_empty() && value.len() <= 128);
+            .find(|(known, value)| known == name && !value.is_empty() && value.len() <= longest);
         found.map(|(_, value)| value.clone())
     }
 
@@ -78,6 +83,11 @@ impl Browser {
     /// What brings the browser's session back once that secret is gone.
     pub fn remember(&self, cookies: &Cookies) -> Option<String> {
         self.get(&cookies.name("remember"))
+    }
+
+    /// The marks of the people who have signed in with this browser.
+    pub fn devices(&self, cookies: &Cookies) -> Option<String> {
+        self.get_up_to(device::LONGEST, &cookies.name("device"))
     }
 
     /// This browser as if it had brought another session secret.
@@ -284,11 +294,13 @@ pub(super) fn decide(
 ) -> Result<(Next, SessionCookie), StoreError> {
     let cookies = Cookies::new(config.realm.cookie_tag(), engine.secure_cookies());
     let session_cookie = browser.session(&cookies);
+    let device_cookie = browser.devices(&cookies);
     let scene = Scene {
         engine,
         config,
         client,
         session_cookie: session_cookie.as_deref(),
+        device_cookie: device_cookie.as_deref(),
         ip_address: &peer.ip_address,
         interactive,
     };

@@ -14,7 +14,7 @@ use super::context::{Peer, authorization};
 use super::cors;
 use super::engine::Engine;
 use super::error::TokenError;
-use super::form::Form;
+use super::form::{Fault, Form};
 use super::grant::{self, Grant, Request};
 use super::issue::{TokenAnswer, TokenSet, refresh};
 use crate::client::Client;
@@ -66,10 +66,10 @@ pub(super) fn form_of(request: &HttpRequest, body: &[u8]) -> Result<Form, TokenE
     } else {
         Form::default()
     };
-    if form.duplicate().is_some() {
-        Err(TokenError::Duplicate)
-    } else {
-        Ok(form)
+    match form.fault() {
+        Some(Fault::Twice) => Err(TokenError::Duplicate),
+        Some(Fault::Nul) => Err(TokenError::Nul),
+        None => Ok(form),
     }
 }
 
@@ -180,14 +180,20 @@ async fn at_once(call: &Arc<Call>, grant: Grant) -> Result<Answer, StoreError> {
     let store = call.engine.store.clone();
     let work = Arc::clone(&call);
     // A service's own token only reads, so that it does not queue behind the writer.
-    let minted: Minted = if grant == Grant::ClientCredentials && !records_tokens(&call) {
+    let read = if grant == Grant::ClientCredentials && !records_tokens(&call) {
+        let work = Arc::clone(&work);
         store
             .look(move |store| store.read(|tx| in_transaction(&work, tx, grant)))
             .await?
     } else {
-        store
-            .write(move |tx| in_transaction(&work, tx, grant))
-            .await?
+        None
+    };
+    let minted: Minted = match read {
+        Some(minted) => minted,
+        None => {
+            let written = store.write(move |tx| in_transaction(&work, tx, grant));
+            written.await?.unwrap_or(Err(TokenError::Server))
+        }
     };
     match minted {
         Ok((tokens, origin)) => Ok((Ok(tokens.signed()?), origin)),
@@ -205,27 +211,41 @@ fn signed(call: &Call, store: &Store, minted: Minted) -> Result<Answer, StoreErr
     }
 }
 
-/// Whether the realm records every token.
+/// Whether the realm, as far as this node knows, records every token.
 fn records_tokens(call: &Call) -> bool {
     let config = call.engine.catalog.cached(&call.realm);
     config.is_some_and(|config| config.realm.settings.events_enabled)
 }
 
-fn in_transaction(call: &Call, tx: &mut Tx<'_>, grant: Grant) -> Result<Minted, StoreError> {
+/// `None`: the realm records its tokens, which a read transaction cannot do.
+fn in_transaction(
+    call: &Call,
+    tx: &mut Tx<'_>,
+    grant: Grant,
+) -> Result<Option<Minted>, StoreError> {
+    // A node that has just started knows no realm, and another one may have changed what this one knew a moment ago.
+    let recorded =
+        |tx: &Tx<'_>, config: &RealmConfig| config.realm.settings.events_enabled && !tx.writable();
     // The configuration in memory is nearly always the current one. These two grants write nothing that depends on it
     // before the gate, which reads its version in passing; where that differs, they begin again with the current one.
     if matches!(grant, Grant::ClientCredentials | Grant::RefreshToken)
         && let Some(config) = call.engine.catalog.cached(&call.realm)
     {
+        if recorded(tx, &config) {
+            return Ok(None);
+        }
         let minted = with_configuration(call, tx, grant, (&config, true))?;
         if minted.is_ok() || call.engine.catalog.is_current(tx, &config)? {
-            return Ok(minted);
+            return Ok(Some(minted));
         }
     }
     let Some(config) = call.engine.catalog.current(tx, &call.realm)? else {
-        return Ok(Err(TokenError::NoRealm));
+        return Ok(Some(Err(TokenError::NoRealm)));
     };
-    with_configuration(call, tx, grant, (&config, false))
+    if recorded(tx, &config) {
+        return Ok(None);
+    }
+    with_configuration(call, tx, grant, (&config, false)).map(Some)
 }
 
 fn with_configuration(
@@ -300,7 +320,8 @@ async fn password_grant(call: &Arc<Call>) -> Result<Answer, StoreError> {
                         Err(error) => return Ok(Err(error)),
                     };
                     let origin = call.peer.origin(&client.client_id);
-                    Ok(Ok(password::begin(tx, &config.realm, &username, &origin)?))
+                    let begun = password::begin(tx, &config.realm, &username, &origin, None)?;
+                    Ok(Ok(begun))
                 })?;
                 match begun {
                     Ok(attempt) => Ok::<_, StoreError>(Ok(attempt)),

@@ -7,6 +7,8 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// The longest user name and address, in characters.
 const MAX: usize = 255;
+/// The longest key of one, in bytes: a single character can fold to eighteen, and an index holds no such names.
+const LONGEST_KEY: usize = 4 * MAX;
 
 /// Why a name or address was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +50,7 @@ fn clean(text: &str) -> Result<&str, NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
-    if text.chars().count() > MAX {
+    if text.chars().count() > MAX || name_key(text).len() > LONGEST_KEY {
         return Err(NameError::TooLong);
     }
     Ok(text)
@@ -126,6 +128,18 @@ mod tests {
             assert_eq!(name_key(&name_key(one)), name_key(one));
         }
         assert_ne!(name_key("alice"), name_key("alicia"));
+    }
+
+    #[test]
+    fn a_name_whose_key_is_out_of_all_proportion_is_too_long() {
+        assert_eq!(parse_username(&"a".repeat(255)), Ok("a".repeat(255)));
+        assert!(parse_username(&"\u{1F98A}".repeat(255)).is_ok());
+        assert_eq!(parse_username(&"a".repeat(256)), Err(NameError::TooLong));
+        let folds_to_eighteen = "\u{fdfa}";
+        assert_eq!(
+            parse_username(&folds_to_eighteen.repeat(255)),
+            Err(NameError::TooLong)
+        );
     }
 
     #[test]

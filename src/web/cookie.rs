@@ -1,6 +1,6 @@
 //! Cookies: named after the realm's id, `HttpOnly`, `SameSite=Lax`, `__Host-` and `Secure` wherever there is TLS.
 //!
-//! A cookie holds a random id and never a parameter of the request (threat V074). Browsers do not send `Secure`
+//! A cookie holds a random id (or such with a keyed digest) and never a parameter of the request (threat V074). Browsers do not send `Secure`
 //! cookies back over plain http, so on plain http at loopback prefix and flag are dropped.
 
 use actix_web::HttpResponse;
@@ -26,7 +26,7 @@ impl Cookies {
         Self { tag, secure }
     }
 
-    /// The name of the cookie for `sid`, `remember` or `flow`.
+    /// The name of the cookie for `sid`, `remember`, `device` or `flow`.
     pub fn name(&self, what: &str) -> String {
         let prefix = if self.secure { "__Host-" } else { "" };
         format!("{prefix}{}_{what}", self.tag)
@@ -52,6 +52,12 @@ impl Cookies {
     /// Gives the browser what brings its session back, for so many seconds.
     pub fn set_remember(&self, response: &mut HttpResponse, secret: &str, seconds: i64) {
         let cookie = self.cookie("remember", secret, Some(Duration::seconds(seconds)));
+        let _ = response.add_cookie(&cookie);
+    }
+
+    /// Gives the browser the marks by which it is known as its people's, for so many seconds.
+    pub fn set_devices(&self, response: &mut HttpResponse, marks: &str, seconds: i64) {
+        let cookie = self.cookie("device", marks, Some(Duration::seconds(seconds)));
         let _ = response.add_cookie(&cookie);
     }
 

@@ -10,16 +10,17 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use futures_util::Stream;
 use serde_json::json;
 use tokio::time::{Sleep, sleep};
 
+use super::wire::{Held, Wire};
 use crate::config::limits;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
@@ -30,18 +31,31 @@ pub async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if let Some(refusal) = refusal(&request) {
-        return Ok(request
-            .into_response(refusal.answer())
-            .map_into_right_body());
+    let wire = request.conn_data::<Wire>().cloned();
+    let turn = wire.as_ref().map(Wire::turn);
+    let crowded = matches!(turn, Some(None)).then_some(Refusal::Crowded);
+    if let Some(refusal) = crowded.or_else(|| refusal(&request)) {
+        let response = request.into_response(refusal.answer());
+        return Ok(response.map_into_right_body().map_into_left_body());
     }
     let late = limit_body(&mut request);
     let response = next.call(request).await?;
-    if late.is_some_and(|late| late.get()) {
+    let response = if late.is_some_and(|late| late.get()) {
+        if let Some(wire) = wire {
+            // A stream's end would leave the connection open for the next one.
+            wire.close();
+        }
         let answer = Refusal::SlowBody.answer();
-        return Ok(response.into_response(answer).map_into_right_body());
-    }
-    Ok(response.map_into_left_body())
+        response.into_response(answer).map_into_right_body()
+    } else {
+        response.map_into_left_body()
+    };
+    Ok(match turn.flatten() {
+        Some(turn) => response
+            .map_into_boxed_body()
+            .map_body(|_, body| EitherBody::right(Held { body, turn })),
+        None => response.map_body(|_, body| EitherBody::left(body)),
+    })
 }
 
 /// Why a request goes no further.
@@ -51,7 +65,9 @@ enum Refusal {
     LongUrl,
     LargeHead,
     Path,
+    Nul,
     SlowBody,
+    Crowded,
 }
 
 impl Refusal {
@@ -73,14 +89,28 @@ impl Refusal {
                 "The headers are too large",
             ),
             Self::Path => return not_found(),
+            Self::Nul => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "The query holds the character U+0000: send it without",
+            ),
+            Self::Crowded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "Too many requests are open on this connection",
+            ),
             Self::SlowBody => (
                 StatusCode::REQUEST_TIMEOUT,
                 "invalid_request",
                 "The request took too long to arrive",
             ),
         };
+        let mut answer = HttpResponse::build(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            answer.insert_header((header::RETRY_AFTER, 1));
+        }
         // What is left of the request is not read, so the connection cannot go on.
-        HttpResponse::build(status)
+        answer
             .force_close()
             .json(json!({ "error": error, "error_description": description }))
     }
@@ -106,7 +136,13 @@ fn refusal(request: &ServiceRequest) -> Option<Refusal> {
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Some(Refusal::Method);
     }
-    (!is_plain(head.uri.path())).then_some(Refusal::Path)
+    if !is_plain(head.uri.path()) {
+        return Some(Refusal::Path);
+    }
+    // A raw one is no URL, and PostgreSQL has it in no text. The protocol's forms look for it by themselves, so that a
+    // browser is shown a page.
+    let query = head.uri.query().unwrap_or_default();
+    (head.uri.path().starts_with("/admin/") && query.contains("%00")).then_some(Refusal::Nul)
 }
 
 /// The length of a head as HTTP/1.1 writes it with one space after each colon (RFC 9112 sections 3 and 5).
@@ -267,6 +303,22 @@ mod tests {
         };
         assert_eq!(count(limits::HEADERS), None);
         assert_eq!(count(limits::HEADERS + 1), Some(Refusal::LargeHead));
+    }
+
+    #[test]
+    fn a_query_of_the_admin_api_with_a_zero_byte_is_refused() {
+        for (target, refused) in [
+            ("/admin/realms?a=x%00y", true),
+            ("/admin/realms?a%00=x", true),
+            ("/admin/realms?a=%%00", true),
+            ("/admin/realms?a=%2500", false),
+            ("/admin/realms?a=%0", false),
+            ("/admin/realms?a=000", false),
+            ("/realms/demo?a=%00", false),
+        ] {
+            let expected = refused.then_some(Refusal::Nul);
+            assert_eq!(judged(TestRequest::get().uri(target)), expected, "{target}");
+        }
     }
 
     #[test]

@@ -9,3 +9,4 @@ pub mod request_log;
 pub mod spreadsheet;
 pub mod texts;
 pub mod tls;
+pub mod wire;

@@ -6,6 +6,7 @@
 //! made here.
 
 mod secrets;
+mod threats;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -36,4 +36,5 @@ mod support {
     pub mod seed;
     pub mod services;
     pub mod sink;
+    pub mod terminal;
 }

@@ -93,7 +93,7 @@ impl Source for OnDisk {
 }
 
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
-    boot::logging(config)?;
+    boot::logging_beside_a_bar(config)?;
     let digest = digest(&arguments.file)
         .map_err(|error| Failure::usage(format!("{}: {error}", arguments.file.display())))?;
     boot::existing_store(config)?;
@@ -230,7 +230,7 @@ impl Shown {
         let bar = watched.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template =
-                "{bar:30} {human_pos} of {human_len} rows  {rate} a second  {eta} left  {msg}";
+                "{wide_bar} {human_pos} of {human_len} rows  {rate} a second  {eta} left  {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                     let _ = write!(out, "{:.0}", state.per_sec());
@@ -408,9 +408,9 @@ fn show_lines(
     } else {
         ""
     };
-    output::lines(&[format!(
+    output::text(&format!(
         "{would}{done} rows: {accepted} accepted, {updated} updated, {skipped} skipped, {rejected} rejected"
-    )])
+    ))
 }
 
 /// Every verdict of a state, in portions.
@@ -435,10 +435,6 @@ fn each(
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the command line's own words to the person at the terminal"
-)]
 fn say(text: &str) {
-    eprintln!("vestibule: {text}");
+    output::say(&format!("vestibule: {text}"));
 }

@@ -14,7 +14,7 @@ use crate::operations::process::Place;
 use crate::support::mailbox::Mailbox;
 
 /// A realm `shop` with so many people, whose mail goes to a mailbox.
-fn shop(count: usize) -> (Place, Mailbox) {
+pub(super) fn shop(count: usize) -> (Place, Mailbox) {
     let mailbox = Mailbox::start();
     let place = Place::new()
         .set(
@@ -55,7 +55,7 @@ fn store(place: &Place) -> Store {
     Store::open(&Location::Sqlite(place.path("v.db")), Clock::system(), 1).expect("the store")
 }
 
-fn address(number: usize) -> String {
+pub(super) fn address(number: usize) -> String {
     format!("p{number:05}@people.example")
 }
 

@@ -9,6 +9,7 @@ mod invitations;
 mod kills;
 mod pace;
 mod retention;
+mod terminal;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::json;
 
-use super::admin::operator;
+use super::admin::{call, of, operator};
 use super::{NEW, at_the_gate};
 use crate::support::app::{TestApp, User};
 use crate::support::browser::FORM;
@@ -224,4 +224,24 @@ async fn an_administrator_writes_passwords_by_three_routes_and_no_other(app: Tes
     ]);
     assert_eq!(set, may_set, "set a password");
     assert_eq!(taken, may_take, "took a password away");
+}
+
+on_both!(to_disable_the_type_password_takes_no_password);
+/// As Keycloak was recorded: 204 for every name, and the person's credential is there as before.
+async fn to_disable_the_type_password_takes_no_password(app: TestApp) {
+    let alice = app.user("alice").await;
+    let token = operator(&app).await;
+    let before = passwords(&app);
+    let path = of(&alice, "/disable-credential-types");
+    for body in [json!(["password"]), json!(["nope"]), json!([])] {
+        let answer = call(&app, &token, (Method::PUT, &path), Some(&body)).await;
+        assert_eq!(answer.status, 204, "{body}: {}", answer.body);
+    }
+    for body in [json!({}), json!("password"), json!([{}])] {
+        let answer = call(&app, &token, (Method::PUT, &path), Some(&body)).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.body);
+    }
+    assert_eq!(passwords(&app), before);
+    let answer = app.legacy.password_grant("alice", &alice.password).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }

@@ -1,6 +1,6 @@
 //! The commands, beside a running server and without one.
 
-use super::process::{Place, files};
+use super::process::{Answer, Place, Server, files};
 use crate::protocol::rotation::PUBLISHED_FIRST;
 
 const TOKEN: &str = "/realms/master/protocol/openid-connect/token";
@@ -238,16 +238,7 @@ fn the_first_start_prints_a_link_for_its_administrator_once() {
         .split_whitespace()
         .find(|word| word.contains("/login-actions/link/"))
         .expect("a link");
-    let target = link.strip_prefix(&place.url()).expect("the public URL");
-    let answer = server.get(target);
-    assert_eq!(answer.status, 303, "{answer:?}");
-    let page = answer.header("location").expect("a page").to_owned();
-    let cookie = answer.header("set-cookie").expect("a cookie").to_owned();
-    let cookie = cookie.split(';').next().expect("its value");
-    let page = page.strip_prefix(&place.url()).expect("the public URL");
-    let shown = server.send(&format!(
-        "GET {page} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
-    ));
+    let shown = opened(&place, &server, link);
     assert_eq!(shown.status, 200, "{shown:?}");
     assert!(shown.body.contains("content=\"link\"") && shown.body.contains("admin"));
     // Its person is nobody until a password is set.
@@ -255,4 +246,74 @@ fn the_first_start_prints_a_link_for_its_administrator_once() {
     assert!(answer.status >= 400, "{answer:?}");
     drop(server);
     assert!(!place.serve().log().contains("/login-actions/link/"));
+}
+
+/// What a link's page says after its token has left the address bar.
+fn opened(place: &Place, server: &Server<'_>, link: &str) -> Answer {
+    let target = link.strip_prefix(&place.url()).expect("the public URL");
+    let answer = server.get(target);
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = answer.header("location").expect("a page").to_owned();
+    let cookie = answer.header("set-cookie").expect("a cookie").to_owned();
+    let cookie = cookie.split(';').next().expect("its value");
+    let page = page.strip_prefix(&place.url()).expect("the public URL");
+    server.send(&format!(
+        "GET {page} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+    ))
+}
+
+#[test]
+fn an_administrator_is_let_in_by_a_link_and_by_nothing_else() {
+    let place = Place::new();
+    let server = place.serve();
+    let grant = |name: &str, password: &str| server.post(TOKEN, &password_grant(name, password));
+    let made = place
+        .run(&["admin", "create", "boss", "--print-link", "--json"])
+        .json();
+    assert!(made.get("temporaryPassword").is_none(), "{made}");
+    let shown = opened(&place, &server, made["link"].as_str().unwrap());
+    assert!(shown.body.contains("content=\"link\"") && shown.body.contains("boss"));
+
+    let tokens = grant("admin", "an admin passphrase").json();
+    let reset = place.run(&["admin", "reset", "admin", "--print-link"]);
+    assert_eq!(reset.code, 0, "{}", reset.err);
+    let link = reset.out.lines().find(|line| line.starts_with("http"));
+    let shown = opened(&place, &server, link.expect("a link"));
+    assert!(shown.body.contains("content=\"link\""), "{shown:?}");
+    let old = grant("admin", "an admin passphrase");
+    assert_eq!(old.json()["error_description"], "Invalid user credentials");
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let form = format!("grant_type=refresh_token&client_id=admin-cli&refresh_token={refresh}");
+    assert_eq!(server.post(TOKEN, &form).json()["error"], "invalid_grant");
+    place
+        .run(&["admin", "reset", "nobody", "--print-link"])
+        .refused(2, "admin create");
+}
+
+#[test]
+fn the_key_of_links_is_rotated_and_no_link_ends() {
+    let place = Place::new();
+    place
+        .run(&["keys", "rotate-links"])
+        .refused(1, "there is no database");
+    let server = place.serve();
+    let link = |name: &str| {
+        let made = place.run(&["admin", "create", name, "--print-link", "--json"]);
+        made.json()["link"].as_str().unwrap().to_owned()
+    };
+    let before = link("before");
+    let first = place.run(&["keys", "rotate-links", "--json"]).json();
+    let second = place.run(&["keys", "rotate-links", "--json"]).json();
+    assert_eq!(
+        second["version"].as_i64(),
+        first["version"].as_i64().map(|version| version + 1)
+    );
+    let after = link("after");
+    for (name, link) in [("before", before), ("after", after)] {
+        let shown = opened(&place, &server, &link);
+        assert!(shown.body.contains("content=\"link\""), "{name}: {shown:?}");
+        assert!(shown.body.contains(name), "{name}: {shown:?}");
+    }
+    let said = place.run(&["keys", "rotate-links"]);
+    assert!(said.out.contains("go on working"), "{}", said.out);
 }

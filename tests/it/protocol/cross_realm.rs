@@ -85,12 +85,8 @@ async fn a_realms_cookies_are_nothing_in_another(app: TestApp) {
     let flow = name(&browser.cookies(), "_flow").expect("the other realm's flow cookie");
     let mut forged = Cookies::new();
     for (cookie, value) in &own {
-        let end = if cookie.ends_with("_sid") {
-            "_sid"
-        } else {
-            "_flow"
-        };
-        forged.insert(flow.replace("_flow", end), value.clone());
+        let (_, end) = cookie.rsplit_once('_').expect("a realm's tag");
+        forged.insert(flow.replace("_flow", &format!("_{end}")), value.clone());
     }
     let mut attacker = app.browser();
     attacker.set_cookies(forged);

@@ -192,3 +192,35 @@ async fn a_forms_token_is_of_its_browser_and_its_step(app: TestApp) {
         "the token of the step before"
     );
 }
+
+on_both!(every_step_of_a_browser_refuses_other_sites);
+/// V111: each route below `login-actions` that takes a form, those of links and forgotten passwords among them, and
+/// each header that no page of ours sends. The routes come from the table that mounts them.
+async fn every_step_of_a_browser_refuses_other_sites(app: TestApp) {
+    app.change_realm(|realm| realm.settings.reset_password_allowed = true)
+        .await;
+    let bob = app.user("bob").await;
+    let (browser, _) = signed_in(&app, &bob, &app.rp).await;
+    let mut steps = 0;
+    for entry in vestibule::oidc::routes::table() {
+        if entry.method.as_str() != "POST" || !entry.path.contains("/login-actions/") {
+            continue;
+        }
+        steps += 1;
+        let path = entry.path.replace("{realm}", "t1");
+        let url = format!("{}{path}", app.public_url());
+        let form = Form {
+            id: None,
+            method: "post".to_owned(),
+            action: url.parse().expect("a URL"),
+            fields: Vec::new(),
+            submits: Vec::new(),
+        };
+        for headers in FOREIGN {
+            let status = post(&app, &browser, (&form, None), headers).await;
+            assert_eq!(status, 403, "{path} {headers:?}");
+        }
+    }
+    assert!(steps >= 4, "{steps} steps");
+    assert_eq!(app.count("SELECT count(*) AS value FROM outbox"), 0);
+}

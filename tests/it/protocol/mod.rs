@@ -20,6 +20,7 @@ mod enumeration;
 mod forged_tokens;
 mod hostile;
 mod injection;
+mod lockout;
 mod logout;
 mod outside;
 mod peers;
@@ -28,6 +29,7 @@ mod remember;
 pub mod rotation;
 mod sessions;
 mod token_clients;
+mod unstorable;
 
 /// Somebody signs in at an application with a browser that is new here.
 async fn signed_in(app: &TestApp, user: &User, rp: &RelyingParty) -> (Browser, Arrival) {

@@ -219,3 +219,24 @@ async fn wrong_secrets_in_a_header_are_counted_for_the_client_that_they_name(app
         assert_eq!(try_as(&app.foreign.client_id).await, 401, "{endpoint}");
     }
 }
+
+on_both!(a_services_first_token_of_a_node_is_recorded_like_the_others);
+/// A node that has just started does not know yet that the realm records its tokens, and another node may switch that
+/// on or off: the first token is given all the same, and recorded where it has to be.
+async fn a_services_first_token_of_a_node_is_recorded_like_the_others(app: TestApp) {
+    let ask = [("grant_type", "client_credentials")];
+    let recorded = || app.count("SELECT count(*) AS value FROM events WHERE kind = 'CLIENT_LOGIN'");
+    for expected in 1..3 {
+        let answer = app.service.token(&ask).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(recorded(), expected);
+    }
+    for (records, expected) in [(false, 2), (true, 3)] {
+        // Through the store, as another node does it: this one has not heard of it.
+        app.change_realm(move |realm| realm.settings.events_enabled = records)
+            .await;
+        let answer = app.service.token(&ask).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(recorded(), expected);
+    }
+}
