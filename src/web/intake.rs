@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use futures_util::Stream;
@@ -50,6 +50,7 @@ enum Refusal {
     Method,
     LongUrl,
     LargeHead,
+    Host,
     Path,
     SlowBody,
 }
@@ -71,6 +72,11 @@ impl Refusal {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "invalid_request",
                 "The headers are too large",
+            ),
+            Self::Host => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "The Host header is no name of a server",
             ),
             Self::Path => return not_found(),
             Self::SlowBody => (
@@ -106,6 +112,10 @@ fn refusal(request: &ServiceRequest) -> Option<Refusal> {
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Some(Refusal::Method);
     }
+    let mut hosts = head.headers.get_all(header::HOST);
+    if !hosts.all(|host| is_authority(host.as_bytes())) {
+        return Some(Refusal::Host);
+    }
     (!is_plain(head.uri.path())).then_some(Refusal::Path)
 }
 
@@ -118,6 +128,14 @@ fn head_bytes(request: &ServiceRequest, target: usize) -> usize {
         .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
         .sum();
     line + headers + "\r\n".len()
+}
+
+/// Whether a Host header can be one (RFC 9110 section 7.2): a name or address, perhaps a port, and neither a user nor a
+/// path nor a second name, which proxy and server could read differently. Which name it is does not matter: nothing
+/// that is answered depends on it (threat V031).
+fn is_authority(host: &[u8]) -> bool {
+    host.iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte))
 }
 
 /// Whether a path has one reading only: no empty or dot segment, no parameters after a semicolon, no backslash,
@@ -267,6 +285,36 @@ mod tests {
         };
         assert_eq!(count(limits::HEADERS), None);
         assert_eq!(count(limits::HEADERS + 1), Some(Refusal::LargeHead));
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_a_port_and_nothing_else() {
+        let of = |host: &str| {
+            let request = TestRequest::get().uri("/");
+            judged(request.insert_header(("host", host.to_owned())))
+        };
+        for host in [
+            "id.example",
+            "ID.Example:8443",
+            "127.0.0.1",
+            "[::1]:80",
+            "a_b",
+            "",
+        ] {
+            assert_eq!(of(host), None, "{host}");
+        }
+        for host in [
+            "id.example@evil.example",
+            "id.example/evil",
+            "id.example?evil",
+            "id.example#evil",
+            "id.example, evil.example",
+            "id.example evil",
+            "id.example\\evil",
+            "id.example%00",
+        ] {
+            assert_eq!(of(host), Some(Refusal::Host), "{host}");
+        }
     }
 
     #[test]

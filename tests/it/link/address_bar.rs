@@ -104,7 +104,7 @@ async fn no_answer_after_the_first_request_holds_the_token(app: TestApp) {
         let posted = browser.send(Method::POST, &form.action, body).await;
         answers.extend(walk(&mut browser, posted, &own).await);
     }
-    assert!(answers.len() >= 6, "{}", answers.len());
+    assert!(answers.len() >= 5, "{}", answers.len());
     let last = answers.last().expect("a page");
     assert!(last.body.contains("content=\"message\""), "{}", last.body);
     for answer in &answers {

@@ -123,6 +123,9 @@ async fn a_changed_handle_or_cookie_opens_nothing(app: TestApp) {
     let (_, handle) = page.query_pairs().next().expect("a handle");
     let handle = handle.into_owned();
     for other in respelled(&handle) {
+        if other.is_empty() {
+            continue; // No handle at all is the page for typed codes.
+        }
         let mut again = browser.copy();
         let mut address = page.clone();
         address.query_pairs_mut().clear().append_pair("h", &other);

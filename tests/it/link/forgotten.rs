@@ -237,9 +237,11 @@ async fn only_the_stored_address_is_written_to(app: TestApp) {
     looked_at(&app).await;
     let others = "SELECT recipient AS value FROM outbox WHERE recipient <> 'alice@people.example'";
     assert!(app.sql(others).is_empty(), "{:?}", app.sql(others));
+    settled(&app, &alice).await;
     app.database()
         .execute("DELETE FROM outbox; DELETE FROM throttles");
     asks(&app, "ALICE@people.example").await;
+    looked_at(&app).await;
     mails(&app, &alice, 1).await;
     let to = app.sql("SELECT recipient AS value FROM outbox");
     assert_eq!(to, ["alice@people.example"]);

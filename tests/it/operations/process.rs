@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use vestibule::kernel::Entropy;
 
 /// A folder with a database, a master key and a log, and the settings that point there.
 pub struct Place {
@@ -42,9 +43,14 @@ impl Ran {
 
 impl Place {
     pub fn new() -> Self {
+        // Below the range from which the kernel hands out ports by itself, so that none is gone by the time it is used.
         let free = || {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            listener.local_addr().unwrap().port()
+            loop {
+                let port = 15_000 + u16::from_be_bytes(Entropy.bytes()) % 15_000;
+                if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                    return port;
+                }
+            }
         };
         Self {
             folder: tempfile::tempdir().unwrap(),
