@@ -55,7 +55,7 @@ async fn underway(app: &TestApp, user: &User, link: url::Url) -> Underway {
 
 impl Underway {
     /// That no step of it leads any further, in any browser.
-    async fn is_over(mut self, app: &TestApp, says: &str) {
+    async fn assert_over(mut self, app: &TestApp, says: &str) {
         app.browser()
             .open(self.link)
             .await
@@ -118,7 +118,7 @@ async fn a_cancelled_campaigns_links_are_dead(app: TestApp) {
     assert_eq!(status, 204, "{said}");
     for (user, begun) in people.iter().zip(begun) {
         assert_eq!(states(&app, user).await, [State::Revoked]);
-        begun.is_over(&app, "It was taken back").await;
+        begun.assert_over(&app, "It was taken back").await;
         assert_eq!(app.password_hash(user).await, None);
     }
 }
@@ -135,7 +135,9 @@ async fn an_address_that_an_administrator_changes_ends_the_link_mailed_to_the_ol
     let (status, said) = call(&app, Method::PUT, &path, Some(body)).await;
     assert_eq!(status, 204, "{said}");
     assert_eq!(states(&app, &alice).await, [State::Revoked]);
-    begun.is_over(&app, "your account has changed since").await;
+    begun
+        .assert_over(&app, "your account has changed since")
+        .await;
     assert_eq!(app.password_hash(&alice).await, None);
 }
 
@@ -182,7 +184,7 @@ async fn a_deleted_persons_links_are_gone(app: TestApp) {
     assert_eq!(app.count("SELECT count(*) AS value FROM links"), 0);
     let again = app.user("alice").without_password().await;
     assert_ne!(again.id, alice.id);
-    begun.is_over(&app, "There is no such link").await;
+    begun.assert_over(&app, "There is no such link").await;
     assert_eq!(app.password_hash(&again).await, None);
     assert!(states(&app, &again).await.is_empty());
 }
@@ -206,7 +208,7 @@ async fn a_link_that_was_taken_back_is_dead_at_every_step(app: TestApp) {
     let (status, said) = call(&app, Method::DELETE, &format!("/links/{id}"), None).await;
     assert_eq!(status, 204, "{said}");
     assert_eq!(states(&app, &alice).await, [State::Revoked]);
-    begun.is_over(&app, "It was taken back").await;
+    begun.assert_over(&app, "It was taken back").await;
     assert_eq!(app.password_hash(&alice).await, None);
     // A new one works.
     let what = (Purpose::PreRegistration, Sender::Administrator);
