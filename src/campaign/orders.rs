@@ -111,7 +111,8 @@ pub fn resume(tx: &mut Tx<'_>, id: &str) -> Result<Option<Ordered>, StoreError> 
     Ok(Some(Ordered::Done))
 }
 
-/// Stops a mailing for good. What is on its way arrives; with `revoke` the links that nobody has used end too.
+/// Stops a mailing for good. What is on its way arrives; with `revoke` the links that nobody has used end too, also
+/// those of a mailing that is over (threat V049).
 ///
 /// # Errors
 /// The database fails.
@@ -119,7 +120,7 @@ pub fn cancel(tx: &mut Tx<'_>, id: &str, revoke: bool) -> Result<Option<Ordered>
     let Some(mut campaign) = rows::locked(tx, id)? else {
         return Ok(None);
     };
-    if campaign.state.is_over() {
+    if campaign.state.is_over() && !revoke {
         return Ok(Some(Ordered::NotNow(campaign.state)));
     }
     let now = tx.now()?;
@@ -130,7 +131,7 @@ pub fn cancel(tx: &mut Tx<'_>, id: &str, revoke: bool) -> Result<Option<Ordered>
     }
     campaign.state = State::Cancelled;
     campaign.reason = None;
-    campaign.finished_at = Some(now);
+    campaign.finished_at = campaign.finished_at.or(Some(now));
     // Once more, for what is on its way.
     campaign.wake_at = now;
     rows::update(tx, &campaign)?;

@@ -64,6 +64,7 @@ enum Refusal {
     Method,
     LongUrl,
     LargeHead,
+    Host,
     Path,
     Nul,
     SlowBody,
@@ -87,6 +88,11 @@ impl Refusal {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "invalid_request",
                 "The headers are too large",
+            ),
+            Self::Host => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "The Host header is no name of a server",
             ),
             Self::Path => return not_found(),
             Self::Nul => (
@@ -136,6 +142,10 @@ fn refusal(request: &ServiceRequest) -> Option<Refusal> {
     if matches!(head.method, Method::TRACE | Method::CONNECT) {
         return Some(Refusal::Method);
     }
+    let mut hosts = head.headers.get_all(header::HOST);
+    if !hosts.all(|host| is_authority(host.as_bytes())) {
+        return Some(Refusal::Host);
+    }
     if !is_plain(head.uri.path()) {
         return Some(Refusal::Path);
     }
@@ -154,6 +164,14 @@ fn head_bytes(request: &ServiceRequest, target: usize) -> usize {
         .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
         .sum();
     line + headers + "\r\n".len()
+}
+
+/// Whether a Host header can be one (RFC 9110 section 7.2): a name or address, perhaps a port, and neither a user nor a
+/// path nor a second name, which proxy and server could read differently. Which name it is does not matter: nothing
+/// that is answered depends on it (threat V031).
+fn is_authority(host: &[u8]) -> bool {
+    host.iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte))
 }
 
 /// Whether a path has one reading only: no empty or dot segment, no parameters after a semicolon, no backslash,
@@ -318,6 +336,36 @@ mod tests {
         ] {
             let expected = refused.then_some(Refusal::Nul);
             assert_eq!(judged(TestRequest::get().uri(target)), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_and_a_port_and_nothing_else() {
+        let of = |host: &str| {
+            let request = TestRequest::get().uri("/");
+            judged(request.insert_header(("host", host.to_owned())))
+        };
+        for host in [
+            "id.example",
+            "ID.Example:8443",
+            "127.0.0.1",
+            "[::1]:80",
+            "a_b",
+            "",
+        ] {
+            assert_eq!(of(host), None, "{host}");
+        }
+        for host in [
+            "id.example@evil.example",
+            "id.example/evil",
+            "id.example?evil",
+            "id.example#evil",
+            "id.example, evil.example",
+            "id.example evil",
+            "id.example\\evil",
+            "id.example%00",
+        ] {
+            assert_eq!(of(host), Some(Refusal::Host), "{host}");
         }
     }
 

@@ -155,10 +155,11 @@ pub fn resume(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     ordered(context, &campaign, (done, "ADMIN_CAMPAIGN_RESUME"))
 }
 
-/// `POST /campaigns/{campaign}/cancel`; with `?revokeLinks=true` the links that nobody has used end too.
+/// `POST /campaigns/{campaign}/cancel`; with `?revokeLinks=true` the links that nobody has used end too, also
+/// when everybody was mailed.
 ///
 /// # Errors
-/// The caller may not, there is none, or it is over.
+/// The caller may not, there is none, or it is over and its links are not meant.
 pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let campaign = find(context, ask)?;

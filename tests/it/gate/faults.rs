@@ -9,8 +9,8 @@ use crate::support::app::{TestApp, User};
 use crate::support::database::{Kind, on_both};
 
 /// A statement that begins to fail, with what makes and what mends it.
-struct Fault {
-    name: &'static str,
+pub struct Fault {
+    pub name: &'static str,
     sqlite: (String, String),
     postgres: (String, String),
 }
@@ -29,7 +29,7 @@ fn unreadable(table: &'static str) -> Fault {
 }
 
 /// Writes of this kind (`INSERT ON codes`) fail.
-fn unwritable(write: &'static str) -> Fault {
+pub fn unwritable(write: &'static str) -> Fault {
     let table = write.rsplit(' ').next().expect("a table");
     Fault {
         name: write,
@@ -51,7 +51,7 @@ fn unwritable(write: &'static str) -> Fault {
 }
 
 /// The commit of a transaction that has written this (`INSERT ON codes`) fails: every statement before it went well.
-fn uncommittable(write: &'static str) -> Fault {
+pub fn uncommittable(write: &'static str) -> Fault {
     let table = write.rsplit(' ').next().expect("a table");
     Fault {
         name: write,
@@ -75,11 +75,11 @@ fn uncommittable(write: &'static str) -> Fault {
 }
 
 impl Fault {
-    fn begin(&self, app: &TestApp) {
+    pub fn begin(&self, app: &TestApp) {
         self.execute(app, |of| &of.0);
     }
 
-    fn end(&self, app: &TestApp) {
+    pub fn end(&self, app: &TestApp) {
         self.execute(app, |of| &of.1);
     }
 

@@ -5,7 +5,7 @@
 mod admin;
 mod audit;
 mod crowd;
-mod faults;
+pub mod faults;
 mod matrix;
 mod model;
 mod notices;

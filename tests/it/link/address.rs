@@ -4,7 +4,9 @@ use vestibule::link::{Purpose, Sender, State};
 
 use super::{look, mails, send, send_with, settled};
 use crate::support::app::{TestApp, User};
-use crate::support::database::on_both;
+use crate::support::browser::Browser;
+use crate::support::database::{on_both, soak};
+use crate::support::dice::Dice;
 
 async fn stored(app: &TestApp, user: &User) -> vestibule::user::User {
     let id = user.id.clone();
@@ -85,4 +87,69 @@ async fn a_new_address_is_taken_by_who_is_signed_in_and_ends_what_is_older(app: 
         "{}",
         notice.subject
     );
+}
+
+/// Opens and presses a link for an address; whether that confirmed it.
+async fn confirms(mut browser: Browser, url: url::Url) -> bool {
+    browser.open(url).await;
+    let page = browser.page().marker.clone();
+    if page.as_deref() != Some("link") {
+        return false;
+    }
+    browser.press("open").await;
+    browser.page().text.contains("Your address is confirmed")
+}
+
+on_both!(of_two_new_addresses_the_one_that_was_mailed_to_is_confirmed);
+/// V047: two changes at once, their links opened in either order or at the same moment. The address that is stored is
+/// the one of the link that said so, and nobody's unproved one. Six rounds, 300 with `VESTIBULE_SOAK=1`.
+async fn of_two_new_addresses_the_one_that_was_mailed_to_is_confirmed(app: TestApp) {
+    app.mailbox().await;
+    let mut dice = Dice::new(47);
+    for round in 0..if soak() { 300 } else { 6 } {
+        let alice = app.user(&format!("alice{round}")).await;
+        let mut browser = app.browser();
+        browser
+            .authorize(&app.rp)
+            .await
+            .sign_in(&alice)
+            .await
+            .assert_redirect_to(&app.rp);
+        let mut links = Vec::new();
+        for name in ["first", "second"] {
+            let address = format!("{name}{round}@new.example");
+            let wanted = address.clone();
+            let what = (Purpose::UpdateEmail, Sender::Person);
+            send_with(&app, &alice, what, |new| new.new_address = Some(wanted)).await;
+            let at = User {
+                email: address.clone(),
+                ..alice.clone()
+            };
+            let url = mails(&app, &at, 1).await.remove(0).url;
+            links.push((address, url));
+        }
+        settled(&app, &alice).await;
+        if dice.up_to(2) == 0 {
+            links.swap(0, 1);
+        }
+        let [(one, of_one), (two, of_two)] = links.try_into().expect("two");
+        let (said_one, said_two) = match dice.up_to(3) {
+            0 => {
+                let first = confirms(browser.tab(), of_one).await;
+                (first, confirms(browser.tab(), of_two).await)
+            }
+            _ => tokio::join!(
+                confirms(browser.copy(), of_one),
+                confirms(browser.copy(), of_two)
+            ),
+        };
+        let now = stored(&app, &alice).await;
+        let expected = match (said_one, said_two) {
+            (true, false) => one,
+            (false, true) => two,
+            both => panic!("round {round}: {both:?}, and {:?}", now.email),
+        };
+        assert_eq!(now.email, Some(expected), "round {round}");
+        assert!(now.email_verified);
+    }
 }

@@ -271,10 +271,33 @@ async fn two_links_in_one_browser_never_mix(app: TestApp) {
     ] {
         pairs.push((name.to_owned(), value.to_owned()));
     }
+    let mut action = form.action.clone();
+    for (name, value) in [
+        ("username", "bob"),
+        ("user_id", bob.id.as_str()),
+        ("sub", bob.id.as_str()),
+        ("email", "bob@people.example"),
+    ] {
+        action.query_pairs_mut().append_pair(name, value);
+    }
+    let mut cookies = first.cookies();
+    cookies.insert("username".into(), "bob".into());
+    cookies.insert("user_id".into(), bob.id.as_str().into());
+    first.set_cookies(cookies);
+    let json = format!(
+        "{{\"username\":\"bob\",\"password-new\":\"{NEW}\",\"password-confirm\":\"{NEW}\"}}"
+    );
     first
-        .post(&form.action, &pairs)
-        .await
-        .assert_page("message");
+        .send(
+            reqwest::Method::POST,
+            &action,
+            Some(("application/json", json)),
+        )
+        .await;
+    for user in [&alice, &bob] {
+        assert_eq!(states(&app, user).await, [State::Opened], "JSON is no form");
+    }
+    first.post(&action, &pairs).await.assert_page("message");
     assert_eq!(states(&app, &alice).await, [State::Committed]);
     assert_eq!(states(&app, &bob).await, [State::Opened]);
     assert_eq!(app.password_hash(&bob).await, None);

@@ -168,7 +168,7 @@ async fn a_place_that_asks_too_often_is_answered_as_ever_and_mails_nobody(app: T
 }
 
 on_both!(only_the_stored_address_is_written_to);
-/// V030: lists, copies and look-alikes in the field.
+/// V030: lists, copies, other fields and types, and look-alikes.
 async fn only_the_stored_address_is_written_to(app: TestApp) {
     allow(&app).await;
     let alice = app.user("alice").await;
@@ -197,9 +197,51 @@ async fn only_the_stored_address_is_written_to(app: TestApp) {
             .await
             .assert_page("forgot-password");
     }
+    // The same as JSON, which is no form, and in a field that is not ours.
+    let json = "{\"username\":[\"alice@people.example\",\"eve@evil.example\"]}";
+    app.browser()
+        .send(
+            reqwest::Method::POST,
+            &url,
+            Some(("application/json", json.to_owned())),
+        )
+        .await;
+    for field in ["email", "user[email][]", "login", "to", "cc"] {
+        let pairs = [(field.to_owned(), "alice@people.example".to_owned())];
+        app.browser()
+            .post(&url, &pairs)
+            .await
+            .assert_page("forgot-password");
+    }
     looked_at(&app).await;
     assert_eq!(app.count("SELECT count(*) AS value FROM outbox"), 0);
+    // Letters that look alike or fold into alice's: whoever they find is written to at the stored address.
+    for typed in [
+        "\u{430}lice@people.example",
+        "\u{ff41}lice@people.example",
+        "al\u{131}ce@people.example",
+        "al\u{130}ce@people.example",
+        "alice@people\u{ff0e}example",
+        "alice\u{200b}@people.example",
+    ] {
+        let pairs = [
+            ("username".to_owned(), typed.to_owned()),
+            ("to".to_owned(), "eve@evil.example".to_owned()),
+            ("cc".to_owned(), "eve@evil.example".to_owned()),
+        ];
+        app.browser()
+            .post(&url, &pairs)
+            .await
+            .assert_page("message");
+    }
+    looked_at(&app).await;
+    let others = "SELECT recipient AS value FROM outbox WHERE recipient <> 'alice@people.example'";
+    assert!(app.sql(others).is_empty(), "{:?}", app.sql(others));
+    settled(&app, &alice).await;
+    app.database()
+        .execute("DELETE FROM outbox; DELETE FROM throttles");
     asks(&app, "ALICE@people.example").await;
+    looked_at(&app).await;
     mails(&app, &alice, 1).await;
     let to = app.sql("SELECT recipient AS value FROM outbox");
     assert_eq!(to, ["alice@people.example"]);

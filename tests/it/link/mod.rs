@@ -3,12 +3,27 @@
 //! Rows of the threat list are named in the doc comments of their tests.
 
 mod address;
+mod address_bar;
+mod altered;
 mod bounds;
+mod canary;
 mod code;
 mod crawl;
 mod create;
+mod ended;
 mod forgotten;
+mod guesses;
+mod host;
+mod kinds;
+mod many;
+mod parallel;
 mod redeem;
+mod replay;
+mod rush;
+mod secrets;
+mod site;
+mod tap;
+mod timing;
 
 use vestibule::link::{self, Created, Link, LinkId, NewLink, Purpose, Sender, State};
 use vestibule::realm;

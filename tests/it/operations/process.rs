@@ -45,9 +45,14 @@ impl Ran {
 
 impl Place {
     pub fn new() -> Self {
+        // Below the range from which the kernel hands out ports by itself, so that none is gone by the time it is used.
         let free = || {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            listener.local_addr().unwrap().port()
+            loop {
+                let port = 15_000 + u16::from_be_bytes(Entropy.bytes()) % 15_000;
+                if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                    return port;
+                }
+            }
         };
         Self {
             folder: tempfile::tempdir().unwrap(),

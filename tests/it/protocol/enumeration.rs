@@ -181,12 +181,13 @@ async fn timings(app: &TestApp, rounds: usize, page: bool) -> Vec<Vec<f64>> {
     samples
 }
 
-fn median(sorted: &[f64]) -> f64 {
+/// The one in the middle.
+pub fn median(sorted: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
 /// The two-sided p of Mann and Whitney's test, by its normal approximation.
-fn mann_whitney(one: &[f64], other: &[f64]) -> f64 {
+pub fn mann_whitney(one: &[f64], other: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> = one
         .iter()
         .map(|time| (*time, true))

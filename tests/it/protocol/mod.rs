@@ -16,7 +16,7 @@ mod codes;
 mod cors;
 mod cross_realm;
 mod csrf;
-mod enumeration;
+pub mod enumeration;
 mod forged_tokens;
 mod hostile;
 mod injection;

@@ -56,12 +56,20 @@ struct Departure {
 
 impl Browser {
     pub(super) fn new(app: &TestApp) -> Self {
-        let nowhere = Url::parse(app.public_url()).expect("the public URL");
         Self {
-            http: app.http.clone(),
-            public_url: app.public_url().to_owned(),
-            address: app.address().to_owned(),
             ledger: Arc::clone(&app.ledger),
+            ..Self::at(&app.http, (app.public_url(), app.address()))
+        }
+    }
+
+    /// A browser for a server of that public URL, which is reached at that address.
+    pub fn at(http: &reqwest::Client, (public_url, address): (&str, &str)) -> Self {
+        let nowhere = Url::parse(public_url).expect("the public URL");
+        Self {
+            http: http.clone(),
+            public_url: public_url.to_owned(),
+            address: address.to_owned(),
+            ledger: Arc::default(),
             cookies: Arc::default(),
             person: None,
             requests: Vec::new(),

@@ -148,6 +148,73 @@ impl Database {
         }
     }
 
+    /// A database without a table, for a process that migrates it; none where the tests have no PostgreSQL.
+    pub fn empty(kind: Kind) -> Option<Self> {
+        let name = new_name();
+        let (location, folder) = match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().expect("a folder");
+                let file = folder.path().join("vestibule.db");
+                (Location::Sqlite(file), Some(folder))
+            }
+            Kind::Postgres => {
+                let server = services::postgres_url()?;
+                administer(&format!("CREATE DATABASE {name}"));
+                (Location::Postgres(options(&server, &name)), None)
+            }
+        };
+        Some(Self {
+            kind,
+            location,
+            key_file: PathBuf::new(),
+            name,
+            folder,
+        })
+    }
+
+    /// What a process is told in `VESTIBULE_DATABASE_URL`.
+    pub fn url(&self) -> String {
+        match &self.location {
+            Location::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Location::Postgres(_) => {
+                let server = services::postgres_url().expect("PostgreSQL");
+                let mut url = url::Url::parse(&server).expect("its URL");
+                url.set_path(&self.name);
+                url.into()
+            }
+        }
+    }
+
+    /// Every column as `table.column` with what its rows hold, as text; bytes in hexadecimal digits.
+    pub fn contents(&self) -> Vec<(String, Vec<String>)> {
+        let (tables, columns, hex) = match self.kind {
+            Kind::Sqlite => (
+                "SELECT name AS value FROM sqlite_master WHERE type = 'table'",
+                "SELECT name || ' ' || type AS value FROM pragma_table_info('{}')",
+                "lower(hex({}))",
+            ),
+            Kind::Postgres => (
+                "SELECT table_name AS value FROM information_schema.tables WHERE table_schema = 'public'",
+                "SELECT column_name || ' ' || data_type AS value FROM information_schema.columns WHERE table_name = '{}'",
+                "encode({}, 'hex')",
+            ),
+        };
+        let mut contents = Vec::new();
+        for table in self.rows(tables) {
+            for column in self.rows(&columns.replace("{}", &table)) {
+                let (name, kind) = column.split_once(' ').expect("a name and a type");
+                let value = match kind {
+                    "BLOB" | "bytea" => hex.replace("{}", name),
+                    _ => format!("CAST({name} AS TEXT)"),
+                };
+                let query =
+                    format!("SELECT {value} AS value FROM {table} WHERE {name} IS NOT NULL");
+                contents.push((format!("{table}.{name}"), self.rows(&query)));
+            }
+        }
+        contents
+    }
+
     /// Opens it as a node does.
     pub fn open(&self, clock: &Clock) -> Store {
         Store::open(&self.location, clock.clone(), 8).expect("the store opens")

@@ -74,7 +74,7 @@ impl JsonAnswer {
 }
 
 impl RelyingParty {
-    pub(super) fn new(
+    pub fn new(
         seed: &Seed,
         issuer: &str,
         (public_url, address): (&str, &str),
