@@ -362,6 +362,7 @@ fn public_server(
     let edge = web::Data::new(Edge {
         https: tls,
         quiet: false,
+        fixed: routes::fixed(),
     });
     let mut server = HttpServer::new(move || {
         App::new()
@@ -405,8 +406,8 @@ fn management_server(
     let shared = engine.clone();
     let draining = web::Data::from(Arc::clone(draining));
     let edge = web::Data::new(Edge {
-        https: false,
         quiet: true,
+        ..Edge::default()
     });
     let server = HttpServer::new(move || {
         App::new()
