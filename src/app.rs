@@ -244,6 +244,7 @@ fn public_server(
     let edge = web::Data::new(Edge {
         https: tls,
         quiet: false,
+        fixed: routes::fixed(),
     });
     let mut server = HttpServer::new(move || {
         App::new()
@@ -290,8 +291,8 @@ fn management_server(
     let shared = engine.clone();
     let draining = web::Data::from(Arc::clone(draining));
     let edge = web::Data::new(Edge {
-        https: false,
         quiet: true,
+        ..Edge::default()
     });
     let server = HttpServer::new(move || {
         App::new()

@@ -56,9 +56,9 @@ pub fn identify(
     let client = home
         .client(tx, &client_id)?
         .ok_or(AdminError::Unauthorized)?;
-    let scope = Scope::stored(standing.token.text("scope").unwrap_or_default());
-    let roles = roles_in_token(tx, &home, &client, &scope, &standing.facts.user)?;
-    let powers = Powers::of(&home, roles);
+    let plan = home.plan(&client, &Scope::stored(&standing.token.scope));
+    let carried = roles_in_token(tx, &home, &plan, &standing.facts.user.id)?;
+    let powers = Powers::of(&home, &carried.ids);
     Ok(Caller {
         user: standing.facts.user.id,
         powers,

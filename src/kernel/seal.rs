@@ -22,6 +22,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::RwLock;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -65,6 +66,8 @@ impl fmt::Display for KeyId {
 pub struct MasterKey {
     bytes: DerivedKey,
     id: KeyId,
+    /// The keys of [`MasterKey::digest`], ready to use: there is one for each label in the source.
+    digest_keys: RwLock<Vec<(&'static str, hmac::Key)>>,
 }
 
 impl MasterKey {
@@ -84,6 +87,7 @@ impl MasterKey {
         Self {
             bytes,
             id: KeyId(id),
+            digest_keys: RwLock::new(Vec::with_capacity(16)),
         }
     }
 
@@ -105,8 +109,21 @@ impl MasterKey {
 
     /// HMAC-SHA256 of `data` under a key of its own for `label`. Digests under different labels
     /// have nothing in common.
-    pub fn digest(&self, label: &str, data: &[u8]) -> [u8; 32] {
-        hmac_sha256(&*expand(&self.bytes, "digest", label), &[data])
+    pub fn digest(&self, label: &'static str, data: &[u8]) -> [u8; 32] {
+        let known = |keys: &[(&str, hmac::Key)]| {
+            let (_, key) = keys.iter().find(|(known, _)| *known == label)?;
+            Some(bytes_of(&hmac::sign(key, data)))
+        };
+        if let Some(digest) = known(&self.digest_keys.read()) {
+            return digest;
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*expand(&self.bytes, "digest", label));
+        let digest = bytes_of(&hmac::sign(&key, data));
+        let mut keys = self.digest_keys.write();
+        if !keys.iter().any(|(known, _)| *known == label) {
+            keys.push((label, key));
+        }
+        digest
     }
 
     /// Encrypts `plaintext` for one place, which is `table/column/row id/realm id`; the ids must
@@ -230,7 +247,7 @@ impl Keyring {
     /// Whether `expected` is the [`MasterKey::digest`] of `data` under any key of the ring, in a
     /// time that says nothing about where they differ. A stored digest works no longer than its
     /// key is in the ring.
-    pub fn is_digest(&self, label: &str, data: &[u8], expected: &[u8]) -> bool {
+    pub fn is_digest(&self, label: &'static str, data: &[u8], expected: &[u8]) -> bool {
         self.keys().any(|key| {
             let digest = key.digest(label, data);
             aws_lc_rs::constant_time::verify_slices_are_equal(&digest, expected).is_ok()
@@ -238,7 +255,7 @@ impl Keyring {
     }
 
     /// A keyed digest under the current key, see [`MasterKey::digest`].
-    pub fn digest(&self, label: &str, data: &[u8]) -> [u8; 32] {
+    pub fn digest(&self, label: &'static str, data: &[u8]) -> [u8; 32] {
         self.current.digest(label, data)
     }
 
@@ -297,8 +314,12 @@ pub fn hmac_sha256(key: &[u8], data: &[&[u8]]) -> [u8; 32] {
     for part in data {
         context.update(part);
     }
+    bytes_of(&context.sign())
+}
+
+fn bytes_of(tag: &hmac::Tag) -> [u8; 32] {
     let mut out = [0; 32];
-    for (to, from) in out.iter_mut().zip(context.sign().as_ref()) {
+    for (to, from) in out.iter_mut().zip(tag.as_ref()) {
         *to = *from;
     }
     out

@@ -3,17 +3,16 @@
 //! By signature, session, grant and epoch, and by the gate, in the database: userinfo, introspection and the admin
 //! API shut at once when a person is flagged, switched off, signed out or has set a new password.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::catalog::RealmConfig;
 use super::issue::{OurToken, epoch_mark, verify_ours};
 use crate::action::Facts;
 use crate::action::gate::{Outstanding, Provenance, Subject, standing};
-use crate::kernel::Timestamp;
-use crate::session;
-use crate::store::schema::revoked_tokens;
+use crate::kernel::{ClientUuid, SessionId, Timestamp};
+use crate::store::schema::{client_sessions, revoked_tokens};
 use crate::store::{StoreError, Tx, db};
-use crate::user;
 
 /// A token that stands, with what the gate saw.
 pub struct Standing {
@@ -51,13 +50,14 @@ pub fn judge(
     let Some(client) = client.filter(|client| client.enabled) else {
         return Ok(Err(Fallen::Ended));
     };
-    if token.issued_at.seconds() < client.settings.not_before || is_revoked(tx, &token.jti)? {
+    if token.issued_at.seconds() < client.settings.not_before {
         return Ok(Err(Fallen::Ended));
     }
     let provenance = match &token.session {
         Some(session) => {
-            let grant = session::rows::grant_id(tx, session, &client.id)?;
-            if grant.is_none() || grant.as_deref() != token.text("grant_id") {
+            let seen = in_session(tx, session, &client.id, &token.jti)?;
+            let (grant, revoked) = seen.unzip();
+            if grant.is_none() || grant != token.grant_id || revoked != Some(false) {
                 return Ok(Err(Fallen::Ended));
             }
             Provenance::Token {
@@ -66,15 +66,8 @@ pub fn judge(
                 issued_at: token.issued_at,
             }
         }
-        None => {
-            let user = user::rows::in_realm(tx, &config.realm.id, &token.user)?;
-            let same =
-                user.is_some_and(|user| token.text("auth_epoch") == Some(&epoch_mark(&user)));
-            if !same {
-                return Ok(Err(Fallen::Ended));
-            }
-            Provenance::Service
-        }
+        None if is_revoked(tx, &token.jti)? => return Ok(Err(Fallen::Ended)),
+        None => Provenance::Service,
     };
     let subject = Subject {
         realm: config.realm.id.clone(),
@@ -83,10 +76,10 @@ pub fn judge(
     };
     Ok(match standing(tx, &subject)? {
         Ok(facts) => {
-            let over = facts
-                .session
-                .as_ref()
-                .is_some_and(|session| !session.is_live(&config.realm, now));
+            let over = match &facts.session {
+                Some(session) => !session.is_live(&config.realm, now),
+                None => token.auth_epoch.as_ref() != Some(&epoch_mark(&facts.user)),
+            };
             if over {
                 Err(Fallen::Ended)
             } else {
@@ -106,6 +99,22 @@ pub fn judge(
             | Outstanding::SessionEnded,
         ) => Err(Fallen::Ended),
     })
+}
+
+/// The client's grant in a session, if it has one, and whether this very token was revoked, in one look.
+fn in_session(
+    tx: &mut Tx<'_>,
+    session: &SessionId,
+    client: &ClientUuid,
+    jti: &str,
+) -> Result<Option<(String, bool)>, StoreError> {
+    let revoked = revoked_tokens::table.filter(revoked_tokens::jti.eq(jti));
+    db!(tx, |c| client_sessions::table
+        .filter(client_sessions::session_id.eq(session))
+        .filter(client_sessions::client_uuid.eq(client))
+        .select((client_sessions::grant_id, exists(revoked)))
+        .first(c)
+        .optional())
 }
 
 fn is_revoked(tx: &mut Tx<'_>, jti: &str) -> Result<bool, StoreError> {

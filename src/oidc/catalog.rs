@@ -11,7 +11,8 @@ use std::sync::Arc;
 use actix_web::web::Bytes;
 use parking_lot::RwLock;
 
-use super::issue::KeySet;
+use super::issue::{KeySet, Plan, Plans, Verified};
+use super::scope::Scope;
 use crate::client::{self, Client};
 use crate::kernel::seal::Keyring;
 use crate::kernel::{ClientScopeId, ClientUuid, RoleId, UserId};
@@ -44,6 +45,9 @@ pub struct RealmConfig {
     names: HashMap<ClientUuid, String>,
     clients: RwLock<HashMap<String, Option<Arc<Client>>>>,
     service_accounts: RwLock<HashMap<ClientUuid, UserId>>,
+    plans: Plans,
+    /// Signatures of the keys above that were found right.
+    pub(super) verified: Verified,
 }
 
 impl RealmConfig {
@@ -79,6 +83,8 @@ impl RealmConfig {
             names: client::rows::names(tx, &realm.id)?.into_iter().collect(),
             clients: RwLock::new(HashMap::new()),
             service_accounts: RwLock::new(HashMap::new()),
+            plans: Plans::default(),
+            verified: Verified::default(),
             scopes,
             issuer,
             realm,
@@ -156,6 +162,11 @@ impl RealmConfig {
         Ok(found)
     }
 
+    /// What this configuration says of the tokens of a client for a scope.
+    pub fn plan(&self, client: &Client, scope: &Scope) -> Arc<Plan> {
+        self.plans.get(self, client, scope)
+    }
+
     /// The action's configuration.
     pub fn action(&self, alias: &str) -> Option<&RequiredActionConfig> {
         self.actions.iter().find(|action| action.alias == alias)
@@ -215,6 +226,34 @@ impl Catalog {
     pub fn is_current(&self, tx: &mut Tx<'_>, config: &RealmConfig) -> Result<bool, StoreError> {
         let known = (config.realm.id.clone(), config.realm.version);
         Ok(realm::rows::version(tx, &config.realm.name)? == Some(known))
+    }
+
+    /// Answers by the configuration in memory, which is nearly always the current one, and once more by the current
+    /// one where that turns out to be another. `answer` writes nothing; beside its answer it says which version of
+    /// the realm it saw in passing, if it saw one. `None` where there is no such realm.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn answer<R>(
+        &self,
+        tx: &mut Tx<'_>,
+        name: &str,
+        mut answer: impl FnMut(&mut Tx<'_>, &RealmConfig) -> Result<(R, Option<i64>), StoreError>,
+    ) -> Result<Option<R>, StoreError> {
+        if let Some(config) = self.cached(name) {
+            let (answered, seen) = answer(tx, &config)?;
+            let current = match seen {
+                Some(version) => version == config.realm.version,
+                None => self.is_current(tx, &config)?,
+            };
+            if current {
+                return Ok(Some(answered));
+            }
+        }
+        match self.current(tx, name)? {
+            Some(config) => Ok(Some(answer(tx, &config)?.0)),
+            None => Ok(None),
+        }
     }
 
     /// The realm as it was known at most a second ago, without asking the database.

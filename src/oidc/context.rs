@@ -1,19 +1,23 @@
 //! What a request says about itself: where it came from and which credentials it brought.
 
+use std::net::IpAddr;
+
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 
 use super::engine::Engine;
 use crate::login::password::Origin;
 use crate::web::client_ip;
+
+/// The content type of written JSON.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The other end of a request.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// The client's address: the socket's, unless a trusted proxy says otherwise.
     pub ip_address: String,
-    /// The network by which tries are counted.
-    pub network: String,
+    ip: Option<IpAddr>,
 }
 
 impl Peer {
@@ -23,22 +27,28 @@ impl Peer {
         let ip =
             socket.map(|socket| client_ip::client_ip(socket, &engine.proxies, request.headers()));
         Self {
-            ip_address: ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()),
-            network: ip.map_or_else(
-                || "unknown".to_owned(),
-                |ip| client_ip::throttle_key(ip).to_string(),
-            ),
+            ip_address: named(ip),
+            ip,
         }
+    }
+
+    /// The network by which tries are counted.
+    pub fn network(&self) -> String {
+        named(self.ip.map(client_ip::throttle_key))
     }
 
     /// This peer, trying through a client.
     pub fn origin(&self, client_id: &str) -> Origin {
         Origin {
             ip_address: self.ip_address.clone(),
-            network: self.network.clone(),
+            network: self.network(),
             client_id: client_id.to_owned(),
         }
     }
+}
+
+fn named(found: Option<impl ToString>) -> String {
+    found.map_or_else(|| "unknown".to_owned(), |found| found.to_string())
 }
 
 /// The Authorization header's text.
@@ -46,7 +56,13 @@ pub fn authorization(request: &HttpRequest) -> Option<String> {
     request
         .headers()
         .get(header::AUTHORIZATION)
-        .map(|value| value.to_str().unwrap_or("unreadable").to_owned())
+        .map(|value| text(value).unwrap_or("unreadable").to_owned())
+}
+
+/// What [`HeaderValue::to_str`] answers, which looks at one byte after the other; tokens are long.
+fn text(value: &HeaderValue) -> Option<&str> {
+    let text = std::str::from_utf8(value.as_bytes()).ok()?;
+    text.is_ascii().then_some(text)
 }
 
 /// A header's text.
@@ -63,4 +79,20 @@ pub fn bearer(request: &HttpRequest) -> Option<String> {
     let (scheme, token) = text.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty())
         .then(|| token.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_as_its_own_type_reads_it() {
+        for byte in 0..=u8::MAX {
+            for bytes in [vec![byte], vec![b'a', byte, b'b'], vec![0xc3, byte]] {
+                if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                    assert_eq!(text(&value), value.to_str().ok(), "{bytes:?}");
+                }
+            }
+        }
+    }
 }

@@ -160,7 +160,8 @@ fn wish(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Reply, StoreE
         locale: face.locale.tag().to_owned(),
         client_id: client_id.map(|id| id.chars().take(255).collect()),
     };
-    let from = (&config.realm.id, visit.peer.network.as_str());
+    let network = visit.peer.network();
+    let from = (&config.realm.id, network.as_str());
     requests::enqueue(tx, engine.mailer.tools(), from, &request)?;
     Ok(Reply::see_other(format!(
         "{}?sent=1",

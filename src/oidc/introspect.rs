@@ -47,7 +47,7 @@ pub async fn post(
             .run(move |store| {
                 let (form, realm, authorization) = &*call;
                 let sent = (authorization.as_deref(), form);
-                client_auth::counted(store, (realm, &peer.network), sent, error).map(Err)
+                client_auth::counted(store, (realm, &peer.network()), sent, error).map(Err)
             })
             .await;
     }
@@ -66,40 +66,53 @@ fn introspect(
     (realm, authorization): (&str, Option<&str>),
     form: &Form,
 ) -> Result<Result<Value, TokenError>, StoreError> {
-    let Some(config) = engine.catalog.current(tx, realm)? else {
-        return Ok(Err(TokenError::NoRealm));
-    };
+    let answered = engine.catalog.answer(tx, realm, |tx, config| {
+        with_configuration(tx, (engine, config), authorization, form)
+    })?;
+    Ok(answered.unwrap_or(Err(TokenError::NoRealm)))
+}
+
+/// The answer, and the version of the realm that it saw, if it saw one.
+type Answered = (Result<Value, TokenError>, Option<i64>);
+
+fn with_configuration(
+    tx: &mut Tx<'_>,
+    (engine, config): (&Engine, &RealmConfig),
+    authorization: Option<&str>,
+    form: &Form,
+) -> Result<Answered, StoreError> {
+    let refused = |error| Ok((Err(error), None));
     if !config.realm.enabled {
-        return Ok(Err(TokenError::RealmDisabled));
+        return refused(TokenError::RealmDisabled);
     }
     let presented = match Presented::read(authorization, form) {
         Ok(presented) => presented,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return refused(error),
     };
-    let caller = match presented.authenticate(tx, &config, &engine.keyring)? {
+    let caller = match presented.authenticate(tx, config, &engine.keyring)? {
         Ok(caller) if !caller.settings.public_client => caller,
-        Ok(_) => return Ok(Err(TokenError::InvalidClient(false))),
-        Err(error) => return Ok(Err(error)),
+        Ok(_) => return refused(TokenError::InvalidClient(false)),
+        Err(error) => return refused(error),
     };
     let Some(token) = form.get("token") else {
-        return Ok(Err(TokenError::Missing("token")));
+        return refused(TokenError::Missing("token"));
     };
     let inactive = json!({ "active": false });
-    if let Ok(standing) = bearer::judge(tx, &config, token)? {
-        let mut claims = standing.token.claims.clone();
+    if let Ok(standing) = bearer::judge(tx, config, token)? {
+        let version = Some(standing.facts.realm_version);
+        let mut claims = standing.token.claims();
         if !concerns(&claims, &caller) {
-            return Ok(Ok(inactive));
+            return Ok((Ok(inactive), version));
         }
         claims.remove("auth_epoch");
         claims.remove("grant_id");
         claims.insert("username".into(), json!(standing.facts.user.username));
         claims.insert("token_type".into(), json!("Bearer"));
         claims.insert("active".into(), json!(true));
-        return Ok(Ok(Value::Object(claims)));
+        return Ok((Ok(Value::Object(claims)), version));
     }
-    Ok(Ok(
-        refresh_token(tx, &config, &caller, token)?.unwrap_or(inactive)
-    ))
+    let of_refresh_token = refresh_token(tx, config, &caller, token)?;
+    Ok((Ok(of_refresh_token.unwrap_or(inactive)), None))
 }
 
 /// Whether the caller may hear about a token.

@@ -48,7 +48,7 @@ pub async fn post(
                 Ok(answer) => Ok::<_, StoreError>(Ok(answer)),
                 Err(error) => {
                     let sent = (authorization.as_deref(), &form);
-                    client_auth::counted(store, (&realm, &peer.network), sent, error).map(Err)
+                    client_auth::counted(store, (&realm, &peer.network()), sent, error).map(Err)
                 }
             }
         })

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::store::StoreError;
 use crate::web::pages::{icon, stylesheet};
+use crate::web::request_log::Fixed;
 
 /// Forms of the protocol are small (reliability H014).
 const FORM_LIMIT: usize = 16 * 1024;
@@ -145,6 +146,9 @@ pub fn table() -> Vec<Entry> {
 /// What every path of a realm begins with.
 const REALM: &str = "/realms/{realm}";
 
+/// What the path of a realm begins with, up to its name.
+const REALM_PATHS: &str = "/realms/";
+
 /// Mounts everything. A realm's paths lie in one scope, so that the realm is found once and what follows it is
 /// compared as plain text.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -165,6 +169,17 @@ pub fn configure(config: &mut web::ServiceConfig) {
         }
     }
     config.service(realm);
+}
+
+/// The routes in which nothing but the realm varies.
+pub fn fixed() -> Fixed {
+    Fixed::new(
+        REALM_PATHS,
+        table()
+            .iter()
+            .filter_map(|entry| Some((entry.path, entry.path.strip_prefix(REALM)?)))
+            .filter(|(_, below)| !below.contains('{')),
+    )
 }
 
 fn asset(kind: &'static str, body: &'static str) -> HttpResponse {

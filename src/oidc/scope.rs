@@ -52,6 +52,11 @@ impl Scope {
         self.words.iter().any(|one| one == word)
     }
 
+    /// The words.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// The words, as they are stored.
     pub fn to_text(&self) -> String {
         self.words.join(" ")

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::catalog::RealmConfig;
 use super::client_auth::{self, Presented};
-use super::context::{Peer, authorization};
+use super::context::{JSON, Peer, authorization};
 use super::cors;
 use super::engine::Engine;
 use super::error::TokenError;
@@ -44,11 +44,13 @@ pub async fn post(
         peer,
     };
     let (answer, origin) = call.answer().await;
-    let mut response = match answer {
-        Ok(tokens) => HttpResponse::Ok()
+    let written = answer.and_then(|tokens| Ok(tokens.to_json()?));
+    let mut response = match written {
+        Ok(body) => HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, JSON))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .insert_header((header::PRAGMA, "no-cache"))
-            .json(tokens),
+            .body(body),
         Err(error) => error.response(),
     };
     cors::allow(&mut response, origin.as_deref());
@@ -161,7 +163,7 @@ impl Call {
     /// Counts a failed authentication; the answer becomes 429 when there were too many.
     fn counted(&self, store: &Store, error: TokenError) -> Result<TokenError, StoreError> {
         let sent = (self.authorization.as_deref(), &self.form);
-        client_auth::counted(store, (&self.realm, &self.peer.network), sent, error)
+        client_auth::counted(store, (&self.realm, &self.peer.network()), sent, error)
     }
 
     /// The origin that may read the answer, if the client has registered it.

@@ -3,15 +3,16 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::bearer::{self, Fallen};
-use super::context;
+use super::bearer::{self, Fallen, Standing};
+use super::catalog::RealmConfig;
+use super::context::{self, JSON};
 use super::cors;
 use super::engine::Engine;
 use super::error::log_failure;
 use super::form::Form;
-use super::issue::{Source, Target, roles_in_token};
+use super::issue::{About, Claims, Target, roles_in_token};
 use super::scope::Scope;
 use crate::store::{StoreError, Tx};
 
@@ -36,10 +37,11 @@ pub async fn answer(
         .look(move |store| store.read(|tx| claims(tx, &engine, &name, &token, origin.as_deref())))
         .await;
     match result {
-        Ok(Ok((claims, origin))) => {
+        Ok(Ok((body, origin))) => {
             let mut response = HttpResponse::Ok()
+                .insert_header((header::CONTENT_TYPE, JSON))
                 .insert_header((header::CACHE_CONTROL, "no-store"))
-                .json(Value::Object(claims));
+                .body(body);
             cors::allow(&mut response, origin.as_deref());
             response
         }
@@ -81,7 +83,8 @@ enum Refused {
     Fallen(Fallen),
 }
 
-type Claims = (Map<String, Value>, Option<String>);
+/// The answer's body, and the origin whose scripts may read it.
+type Body = (Vec<u8>, Option<String>);
 
 fn claims(
     tx: &mut Tx<'_>,
@@ -89,15 +92,25 @@ fn claims(
     realm: &str,
     token: &str,
     origin: Option<&str>,
-) -> Result<Result<Claims, Refused>, StoreError> {
-    let Some(config) = engine.catalog.current(tx, realm)? else {
-        return Ok(Err(Refused::NoRealm));
-    };
-    let standing = match bearer::judge(tx, &config, token)? {
-        Ok(standing) => standing,
-        Err(fallen) => return Ok(Err(Refused::Fallen(fallen))),
-    };
-    let scope = Scope::stored(standing.token.text("scope").unwrap_or_default());
+) -> Result<Result<Body, Refused>, StoreError> {
+    let answered = engine.catalog.answer(tx, realm, |tx, config| {
+        let standing = match bearer::judge(tx, config, token)? {
+            Ok(standing) => standing,
+            Err(fallen) => return Ok((Err(Refused::Fallen(fallen)), None)),
+        };
+        let body = of_standing(tx, config, &standing, origin)?;
+        Ok((body, Some(standing.facts.realm_version)))
+    })?;
+    Ok(answered.unwrap_or(Err(Refused::NoRealm)))
+}
+
+fn of_standing(
+    tx: &mut Tx<'_>,
+    config: &RealmConfig,
+    standing: &Standing,
+    origin: Option<&str>,
+) -> Result<Result<Body, Refused>, StoreError> {
+    let scope = Scope::stored(&standing.token.scope);
     if !scope.has("openid") {
         return Ok(Err(Refused::Scope));
     }
@@ -105,24 +118,21 @@ fn claims(
         return Ok(Err(Refused::Fallen(Fallen::Ended)));
     };
     let user = &standing.facts.user;
-    let roles = roles_in_token(tx, &config, &client, &scope, user)?;
-    let scopes = scope.client_scopes(&config, &client);
-    let source = Source {
-        config: &config,
-        client: &client,
-        scopes: &scopes,
+    let plan = config.plan(&client, &scope);
+    let carried = roles_in_token(tx, config, &plan, &user.id)?;
+    let about = About {
         user,
-        roles: &roles,
         session: standing.facts.session.as_ref(),
         client_address: None,
+        carried: &carried,
     };
-    let mut claims = Map::new();
-    claims.insert("sub".into(), json!(user.id.as_str()));
-    claims.append(&mut source.claims(Target::UserInfo));
+    let mut claims = Claims::new();
+    claims.set("sub", user.id.as_str());
+    claims.append(plan.claims(Target::UserInfo, &about));
     let origin = origin
         .filter(|origin| client.allowed_origins().iter().any(|one| one == origin))
         .map(str::to_owned);
-    Ok(Ok((claims, origin)))
+    Ok(Ok((claims.to_json()?, origin)))
 }
 
 /// A refusal as RFC 6750 section 3 has it.

@@ -272,7 +272,7 @@ pub fn count_by_realm(tx: &mut Tx<'_>) -> Result<Vec<(String, i64)>, StoreError>
 ///
 /// # Errors
 /// The database fails.
-pub fn grant_id(
+fn grant_id(
     tx: &mut Tx<'_>,
     session: &SessionId,
     client: &ClientUuid,

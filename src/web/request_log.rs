@@ -4,6 +4,8 @@
 //! The id is ours alone: one that a client sends is neither read nor echoed. The line names the route's pattern,
 //! never the path or query, which may hold a code, a link or a name.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
@@ -28,12 +30,48 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const NO_ROUTE: &str = "none";
 
 /// What this layer has to know about its listener; part of the app's data.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct Edge {
     /// Whether the public URL is https.
     pub https: bool,
     /// Whether requests are logged at `debug` only: health checks and metrics come every few seconds.
     pub quiet: bool,
+    /// Routes that are told by their ends.
+    pub fixed: Fixed,
+}
+
+/// Routes in which one segment varies, told without the router, which compares patterns with paths a second time when
+/// it is asked: what machines call most is here.
+#[derive(Debug, Default)]
+pub struct Fixed {
+    prefix: &'static str,
+    patterns: HashMap<&'static str, &'static str>,
+}
+
+impl Fixed {
+    /// Routes with what follows the segment behind `prefix`.
+    pub fn new(
+        prefix: &'static str,
+        routes: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> Self {
+        Self {
+            prefix,
+            patterns: routes
+                .into_iter()
+                .map(|(pattern, end)| (end, pattern))
+                .collect(),
+        }
+    }
+
+    /// The pattern of a path.
+    fn pattern(&self, path: &str) -> Option<&'static str> {
+        let rest = path.strip_prefix(self.prefix)?;
+        let (segment, end) = rest.split_at_checked(rest.find('/')?)?;
+        self.patterns
+            .get(end)
+            .copied()
+            .filter(|_| !segment.is_empty())
+    }
 }
 
 /// The id of a request, among its extensions.
@@ -49,20 +87,23 @@ pub async fn log(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
-    let edge = request
-        .app_data::<web::Data<Edge>>()
-        .map(|edge| *edge.get_ref())
-        .unwrap_or_default();
+    let edge = request.app_data::<web::Data<Edge>>();
     let id = Entropy.short_id();
     request.extensions_mut().insert(RequestId(id.clone()));
+    let fixed = edge.and_then(|edge| edge.fixed.pattern(request.path()));
     let seen = Seen {
-        edge,
+        https: edge.is_some_and(|edge| edge.https),
+        quiet: edge.is_some_and(|edge| edge.quiet),
         method: method(request.method()),
-        route: request
-            .match_pattern()
-            .unwrap_or_else(|| NO_ROUTE.to_owned()),
+        route: match fixed {
+            Some(pattern) => Cow::Borrowed(pattern),
+            None => request
+                .match_pattern()
+                .map_or(Cow::Borrowed(NO_ROUTE), Cow::Owned),
+        },
         started,
     };
+    let https = seen.https;
     // At level `error`, so that the id is on every line of this request whatever the filter lets through.
     let span = tracing::error_span!("request", request_id = %id);
     let answered = AssertUnwindSafe(next.call(request).instrument(span.clone()))
@@ -89,7 +130,7 @@ pub async fn log(
                 "error_description": "The server could not answer",
                 "request_id": id,
             }));
-            for (name, value) in headers::list(edge.https) {
+            for (name, value) in headers::list(https) {
                 response.headers_mut().insert(name, value);
             }
             response.headers_mut().insert(HEADER, header);
@@ -100,9 +141,10 @@ pub async fn log(
 
 /// What is known of a request before it is answered.
 struct Seen {
-    edge: Edge,
+    https: bool,
+    quiet: bool,
     method: &'static str,
-    route: String,
+    route: Cow<'static, str>,
     started: Instant,
 }
 
@@ -111,8 +153,8 @@ impl Seen {
     fn note(self, status: StatusCode) {
         let took = self.started.elapsed();
         let duration_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
-        let (method, route) = (self.method, self.route.as_str());
-        if self.edge.quiet {
+        let (method, route) = (self.method, self.route.as_ref());
+        if self.quiet {
             tracing::debug!(
                 method,
                 route,
@@ -162,7 +204,7 @@ mod tests {
             App::new()
                 .app_data(web::Data::new(Edge {
                     https: true,
-                    quiet: false,
+                    ..Edge::default()
                 }))
                 .wrap(headers::everywhere(true))
                 .wrap(from_fn(log))
@@ -228,6 +270,28 @@ mod tests {
         );
         assert_eq!((first.len(), second.len()), (24, 24));
         assert_ne!(first, second);
+    }
+
+    #[test]
+    async fn a_fixed_route_is_told_by_its_end() {
+        let fixed = Fixed::new("/realms/", [("/realms/{realm}/token", "/token")]);
+        assert_eq!(
+            fixed.pattern("/realms/a.b/token"),
+            Some("/realms/{realm}/token")
+        );
+        for path in [
+            "",
+            "/",
+            "/realms/",
+            "/realms/token",
+            "/realms//token",
+            "/realms/a/b/token",
+            "/realms/a/token/",
+            "/realms/a/tokens",
+            "/x/a/token",
+        ] {
+            assert_eq!(fixed.pattern(path), None, "{path}");
+        }
     }
 
     #[test]

@@ -150,6 +150,17 @@ fn uses_and_labels_have_keys_of_their_own() {
 }
 
 #[test]
+fn a_digest_is_the_same_by_a_key_that_is_kept() {
+    let key = key(1);
+    for label in ["a", "b", "a", "b"] {
+        for data in [b"x", b"y"] {
+            let anew = hmac_sha256(&*expand(&key.bytes, "digest", label), &[data]);
+            assert_eq!(key.digest(label, data), anew, "{label}");
+        }
+    }
+}
+
+#[test]
 fn a_made_key_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = path_in(&directory);

@@ -33,7 +33,7 @@ pub(super) fn submitted(
     let wrong = Reply::see_other(format!("{}?said=wrong", place.url()));
     let realm = &place.config.realm.id;
     let now = tx.now()?;
-    let from = format!("link-code-from/{realm}/{}", visit.peer.network);
+    let from = format!("link-code-from/{realm}/{}", visit.peer.network());
     if let Turn::Shut(_) = throttle::take(tx, &from, PER_ADDRESS, now)? {
         return Ok(wrong);
     }

@@ -1,321 +1,191 @@
-//! Protocol mappers: which claims the scopes and the client put into a token.
+//! A set of claims: names and values in the order in which they are written, and the paths by which mappers put them.
+//!
+//! Most values are texts of the user's row or were made with the configuration, so they are borrowed, and a set is
+//! written as JSON without a tree in between.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value};
 
-use crate::client::Client;
-use crate::kernel::RoleId;
-use crate::oidc::catalog::RealmConfig;
-use crate::scope::{ClientScope, Mapper};
-use crate::session::Session;
-use crate::user::User;
+use crate::store::StoreError;
 
-/// What a set of claims is for; each mapper says which of them it feeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// The access token.
-    Access,
-    /// The ID token.
-    Id,
-    /// The userinfo answer.
-    UserInfo,
-    /// The introspection answer.
-    Introspection,
+/// The room that a written set of claims commonly needs, in bytes.
+const ROOM: usize = 1536;
+
+/// A claim's value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Claim<'a> {
+    /// A text.
+    Text(Cow<'a, str>),
+    /// A whole number.
+    Number(i64),
+    /// A truth.
+    Flag(bool),
+    /// Anything else.
+    Tree(Cow<'a, Value>),
 }
 
-impl Target {
-    fn includes(self, mapper: &Mapper, lightweight: bool) -> bool {
+impl Claim<'_> {
+    fn into_value(self) -> Value {
         match self {
-            Self::Access if lightweight => mapper.flag("lightweight.claim"),
-            Self::Access => mapper.flag("access.token.claim"),
-            Self::Id => mapper.flag("id.token.claim"),
-            Self::UserInfo => mapper.flag("userinfo.token.claim"),
-            Self::Introspection => {
-                mapper.flag("introspection.token.claim")
-                    || (!mapper.config.contains_key("introspection.token.claim")
-                        && mapper.flag("access.token.claim"))
-            }
+            Self::Text(text) => Value::String(text.into_owned()),
+            Self::Number(number) => Value::from(number),
+            Self::Flag(flag) => Value::Bool(flag),
+            Self::Tree(tree) => tree.into_owned(),
         }
     }
 }
 
-/// Everything mappers read.
-pub struct Source<'a> {
-    /// The realm's configuration.
-    pub config: &'a RealmConfig,
-    /// The client that asks.
-    pub client: &'a Client,
-    /// The client scopes of the request.
-    pub scopes: &'a [&'a ClientScope],
-    /// The user.
-    pub user: &'a User,
-    /// The roles that the token may carry.
-    pub roles: &'a BTreeSet<&'a RoleId>,
-    /// The session, if there is one.
-    pub session: Option<&'a Session>,
-    /// The address of the client, for a service account's tokens.
-    pub client_address: Option<&'a str>,
+impl<'a> From<&'a str> for Claim<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
 }
 
-impl Source<'_> {
-    /// The claims for `target`, and the audiences that they imply.
-    pub fn claims(&self, target: Target) -> Map<String, Value> {
-        let mut claims = Map::new();
-        let lightweight = self
-            .client
-            .flag("client.use.lightweight.access.token.enabled");
-        let of_scopes = self.scopes.iter().flat_map(|scope| scope.mappers.iter());
-        for mapper in of_scopes.chain(self.client.mappers.iter()) {
-            self.apply(mapper, target, lightweight, &mut claims);
-        }
-        claims
+impl From<String> for Claim<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
     }
+}
 
-    fn apply(
-        &self,
-        mapper: &Mapper,
-        target: Target,
-        lightweight: bool,
-        claims: &mut Map<String, Value>,
-    ) {
-        let included = target.includes(mapper, lightweight);
-        match mapper.protocol_mapper.as_str() {
-            "oidc-usermodel-attribute-mapper" if included => self.attribute(mapper, claims),
-            "oidc-usermodel-property-mapper" if included => self.property(mapper, claims),
-            "oidc-full-name-mapper" if included => {
-                if let Some(name) = self.user.full_name() {
-                    claims.insert("name".into(), json!(name));
-                }
-            }
-            "oidc-address-mapper" if included => self.address(mapper, claims),
-            "oidc-usermodel-realm-role-mapper" if included => {
-                let roles = self.role_names(None, mapper);
-                if !roles.is_empty() {
-                    put(
-                        claims,
-                        mapper.setting("claim.name").unwrap_or("realm_access.roles"),
-                        json!(roles),
-                    );
-                }
-            }
-            "oidc-usermodel-client-role-mapper" if included => self.client_roles(mapper, claims),
-            "oidc-audience-resolve-mapper"
-                if (included || !mapper.config.contains_key("access.token.claim"))
-                    && matches!(target, Target::Access | Target::Introspection)
-                    && !lightweight =>
-            {
-                self.resolve_audience(claims);
-            }
-            "oidc-audience-mapper" if included => {
-                let audience = mapper
-                    .setting("included.client.audience")
-                    .or(mapper.setting("included.custom.audience"));
-                if let Some(audience) = audience {
-                    add_audience(claims, audience);
-                }
-            }
-            "oidc-hardcoded-claim-mapper" if included => {
-                if let (Some(name), Some(value)) =
-                    (mapper.setting("claim.name"), mapper.setting("claim.value"))
-                {
-                    put(claims, name, typed(value, mapper.setting("jsonType.label")));
-                }
-            }
-            "oidc-usersessionmodel-note-mapper" if included => self.session_note(mapper, claims),
-            "oidc-acr-mapper" if included => {
-                claims.insert("acr".into(), json!("1"));
-            }
-            "oidc-allowed-origins-mapper" if target == Target::Access && !lightweight => {
-                let origins = self.client.allowed_origins();
-                if !origins.is_empty() {
-                    claims.insert("allowed-origins".into(), json!(origins));
-                }
-            }
-            // `sub` is in every token of ours, asked or not; the other kinds wait for what they read.
-            _ => {}
+impl From<i64> for Claim<'_> {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Claim<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl<'a> From<&'a Value> for Claim<'a> {
+    fn from(tree: &'a Value) -> Self {
+        Self::Tree(Cow::Borrowed(tree))
+    }
+}
+
+impl From<Value> for Claim<'_> {
+    fn from(tree: Value) -> Self {
+        Self::Tree(Cow::Owned(tree))
+    }
+}
+
+/// Names with their values, each name once.
+#[derive(Debug, Default, PartialEq)]
+pub struct Claims<'a> {
+    list: Vec<(Cow<'a, str>, Claim<'a>)>,
+}
+
+impl<'a> Claims<'a> {
+    /// None yet, with room for as many as a token commonly has.
+    pub fn new() -> Self {
+        Self {
+            list: Vec::with_capacity(32),
         }
     }
 
-    fn attribute(&self, mapper: &Mapper, claims: &mut Map<String, Value>) {
-        let (Some(attribute), Some(claim)) = (
-            mapper.setting("user.attribute"),
-            mapper.setting("claim.name"),
-        ) else {
-            return;
+    // There are a few dozen names at most, most of different lengths, so that looking is faster than hashing.
+    fn find(&mut self, name: &str) -> Option<&mut Claim<'a>> {
+        self.list
+            .iter_mut()
+            .find(|(known, _)| known == name)
+            .map(|(_, claim)| claim)
+    }
+
+    /// Sets a claim; one that is there already keeps its place.
+    pub fn set(&mut self, name: impl Into<Cow<'a, str>>, claim: impl Into<Claim<'a>>) {
+        let (name, claim) = (name.into(), claim.into());
+        match self.find(&name) {
+            Some(known) => *known = claim,
+            None => self.list.push((name, claim)),
+        }
+    }
+
+    /// Takes a claim out.
+    pub fn take(&mut self, name: &str) -> Option<Claim<'a>> {
+        let place = self.list.iter().position(|(known, _)| known == name)?;
+        Some(self.list.remove(place).1)
+    }
+
+    /// Sets every claim of another set.
+    pub fn append(&mut self, other: Self) {
+        for (name, claim) in other.list {
+            self.set(name, claim);
+        }
+    }
+
+    /// Puts a claim where a mapper wants it.
+    pub fn put(&mut self, path: &'a ClaimPath, claim: impl Into<Claim<'a>>) {
+        if path.below.is_empty() {
+            return self.set(path.first.as_str(), claim);
+        }
+        let mut tree = match self.find(&path.first) {
+            Some(known) => std::mem::replace(known, Claim::Flag(false)).into_value(),
+            None => Value::Null,
         };
-        let label = mapper.setting("jsonType.label");
-        if mapper.flag("multivalued") {
-            let values: Vec<Value> = self
-                .user
-                .attributes
-                .get(attribute)
-                .into_iter()
-                .flatten()
-                .map(|value| typed(value, label))
-                .collect();
-            if !values.is_empty() {
-                put(claims, claim, Value::Array(values));
+        nest(&mut tree, &path.below, claim.into().into_value());
+        self.set(path.first.as_str(), tree);
+    }
+
+    /// Lays trees over what is there: members of objects beside each other, everything else in its place.
+    pub fn overlay(&mut self, trees: &'a Map<String, Value>) {
+        for (name, tree) in trees {
+            match self.find(name) {
+                None => self.list.push((Cow::Borrowed(name), Claim::from(tree))),
+                Some(known) => {
+                    let mut value = std::mem::replace(known, Claim::Flag(false)).into_value();
+                    merge(&mut value, tree);
+                    *known = Claim::from(value);
+                }
             }
-        } else if let Some(value) = self.user.attribute(attribute) {
-            put(claims, claim, typed(value, label));
         }
     }
 
-    fn property(&self, mapper: &Mapper, claims: &mut Map<String, Value>) {
-        let (Some(property), Some(claim)) = (
-            mapper.setting("user.attribute"),
-            mapper.setting("claim.name"),
-        ) else {
-            return;
+    /// Adds an audience to those that `aud` names already.
+    pub fn add_audience(&mut self, audience: &'a str) {
+        let Some(known) = self.find("aud") else {
+            return self.set("aud", audience);
         };
-        let value = match property {
-            "emailVerified" => json!(self.user.email_verified),
-            "id" => json!(self.user.id.as_str()),
-            "enabled" => json!(self.user.enabled),
-            _ => match self.user.attribute(property) {
-                Some(value) => typed(value, mapper.setting("jsonType.label")),
-                None => return,
+        let one = std::mem::replace(known, Claim::Flag(false));
+        *known = match one {
+            Claim::Text(one) if one == audience => Claim::Text(one),
+            one => match one.into_value() {
+                Value::Array(mut list) => {
+                    if !list.iter().any(|one| one == audience) {
+                        list.push(Value::from(audience));
+                    }
+                    Claim::from(Value::Array(list))
+                }
+                one if one == audience => Claim::from(one),
+                one => Claim::from(Value::Array(vec![one, Value::from(audience)])),
             },
         };
-        put(claims, claim, value);
     }
 
-    fn address(&self, mapper: &Mapper, claims: &mut Map<String, Value>) {
-        let mut address = Map::new();
-        for (setting, claim) in [
-            ("user.attribute.formatted", "formatted"),
-            ("user.attribute.street", "street_address"),
-            ("user.attribute.locality", "locality"),
-            ("user.attribute.region", "region"),
-            ("user.attribute.postal_code", "postal_code"),
-            ("user.attribute.country", "country"),
-        ] {
-            if let Some(value) = mapper
-                .setting(setting)
-                .and_then(|attribute| self.user.attribute(attribute))
-            {
-                address.insert(claim.into(), json!(value));
-            }
-        }
-        if !address.is_empty() {
-            claims.insert("address".into(), Value::Object(address));
-        }
-    }
-
-    fn role_names(
-        &self,
-        client: Option<&crate::kernel::ClientUuid>,
-        mapper: &Mapper,
-    ) -> Vec<String> {
-        let prefix = mapper
-            .setting("usermodel.realmRoleMapping.rolePrefix")
-            .or(mapper.setting("usermodel.clientRoleMapping.rolePrefix"))
-            .unwrap_or_default();
-        self.roles
-            .iter()
-            .filter_map(|id| self.config.roles.get(id))
-            .filter(|role| role.client.as_ref() == client)
-            .map(|role| format!("{prefix}{}", role.name))
-            .collect()
-    }
-
-    fn client_roles(&self, mapper: &Mapper, claims: &mut Map<String, Value>) {
-        let pattern = mapper
-            .setting("claim.name")
-            .unwrap_or("resource_access.${client_id}.roles");
-        let only = mapper.setting("usermodel.clientRoleMapping.clientId");
-        let mut by_client: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        let clients: BTreeSet<_> = self
-            .roles
-            .iter()
-            .filter_map(|id| self.config.roles.get(id))
-            .filter_map(|role| role.client.as_ref())
-            .collect();
-        for client in clients {
-            let Some(client_id) = self.config.client_id_of(client) else {
-                continue;
-            };
-            if only.is_none_or(|only| only == client_id) {
-                by_client.insert(client_id, self.role_names(Some(client), mapper));
-            }
-        }
-        for (client_id, roles) in by_client {
-            let escaped = client_id.replace('.', "\\.");
-            put(
-                claims,
-                &pattern.replace("${client_id}", &escaped),
-                json!(roles),
-            );
-        }
-    }
-
-    fn resolve_audience(&self, claims: &mut Map<String, Value>) {
-        let clients: BTreeSet<&str> = self
-            .roles
-            .iter()
-            .filter_map(|id| self.config.roles.get(id))
-            .filter_map(|role| role.client.as_ref())
-            .filter_map(|client| self.config.client_id_of(client))
-            .filter(|client_id| *client_id != self.client.client_id)
-            .collect();
-        for client_id in clients {
-            add_audience(claims, client_id);
-        }
-    }
-
-    fn session_note(&self, mapper: &Mapper, claims: &mut Map<String, Value>) {
-        let Some(claim) = mapper.setting("claim.name") else {
-            return;
-        };
-        let value = match mapper.setting("user.session.note") {
-            Some("AUTH_TIME") => self
-                .session
-                .map(|session| json!(session.auth_time.seconds())),
-            Some("clientHost" | "clientAddress") => {
-                self.client_address.map(|address| json!(address))
-            }
-            Some("client_id" | "clientId") => {
-                self.client_address.map(|_| json!(self.client.client_id))
-            }
-            _ => None,
-        };
-        if let Some(value) = value {
-            put(claims, claim, value);
-        }
+    /// The claims as JSON.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>, StoreError> {
+        let mut out = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut out, self)
+            .map_err(|_| StoreError::Sealed("claims cannot be written".to_owned()))?;
+        Ok(out)
     }
 }
 
-/// Adds an audience to those that `aud` names already.
-fn add_audience(claims: &mut Map<String, Value>, audience: &str) {
-    match claims.get_mut("aud") {
-        None => {
-            claims.insert("aud".into(), json!(audience));
+impl Serialize for Claims<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.list.len()))?;
+        for (name, claim) in &self.list {
+            map.serialize_entry(name, claim)?;
         }
-        Some(Value::Array(list)) => {
-            if !list.iter().any(|one| one == audience) {
-                list.push(json!(audience));
-            }
-        }
-        Some(one) => {
-            if *one != audience {
-                *one = json!([one.take(), audience]);
-            }
-        }
-    }
-}
-
-/// A text as the JSON type that the mapper asks for; a text that does not fit stays a text.
-fn typed(value: &str, label: Option<&str>) -> Value {
-    match label {
-        Some("boolean") => value
-            .parse::<bool>()
-            .map_or_else(|_| json!(value), |flag| json!(flag)),
-        Some("long" | "int") => value
-            .parse::<i64>()
-            .map_or_else(|_| json!(value), |number| json!(number)),
-        Some("JSON") => serde_json::from_str(value).unwrap_or_else(|_| json!(value)),
-        _ => json!(value),
+        map.end()
     }
 }
 
@@ -337,75 +207,163 @@ const RESERVED: [&str; 14] = [
     "scope",
 ];
 
-/// Puts a value at a dotted path (`a.b.c`; `\.` is a dot inside a name).
-fn put(claims: &mut Map<String, Value>, path: &str, value: Value) {
-    let mut names: Vec<String> = vec![String::new()];
-    let mut characters = path.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' if characters.peek() == Some(&'.') => {
-                characters.next();
-                if let Some(last) = names.last_mut() {
-                    last.push('.');
+/// Where a mapper puts its claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimPath {
+    first: String,
+    below: Vec<String>,
+}
+
+impl ClaimPath {
+    /// Reads a dotted path (`a.b.c`; `\.` is a dot inside a name); `None` for what is the server's word alone.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mut names, mut name) = (Vec::new(), String::new());
+        let mut characters = text.chars().peekable();
+        while let Some(character) = characters.next() {
+            match character {
+                '\\' if characters.peek() == Some(&'.') => {
+                    characters.next();
+                    name.push('.');
                 }
-            }
-            '.' => names.push(String::new()),
-            other => {
-                if let Some(last) = names.last_mut() {
-                    last.push(other);
-                }
+                '.' => names.push(std::mem::take(&mut name)),
+                other => name.push(other),
             }
         }
+        names.push(name);
+        let mut names = names.into_iter();
+        let (first, below) = (names.next()?, names.collect::<Vec<_>>());
+        let forged = below.is_empty() && first != "client_id" && RESERVED.contains(&first.as_str());
+        (!forged).then_some(Self { first, below })
     }
-    let Some(leaf) = names.pop() else { return };
-    if names.is_empty() && leaf != "client_id" && RESERVED.contains(&leaf.as_str()) {
-        return;
+
+    /// Puts a value into a tree of claims.
+    pub fn put(&self, claims: &mut Map<String, Value>, value: Value) {
+        let entry = claims.entry(self.first.clone()).or_insert(Value::Null);
+        nest(entry, &self.below, value);
     }
-    let mut at = claims;
+}
+
+/// Puts a value below a tree; what stands in the way gives way.
+fn nest(tree: &mut Value, names: &[String], value: Value) {
+    let mut at = tree;
     for name in names {
-        let entry = at.entry(name).or_insert_with(|| Value::Object(Map::new()));
-        if !entry.is_object() {
-            *entry = Value::Object(Map::new());
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
         }
-        let Some(inner) = entry.as_object_mut() else {
+        let Some(inner) = at.as_object_mut() else {
             return;
         };
-        at = inner;
+        at = inner.entry(name.clone()).or_insert(Value::Null);
     }
-    at.insert(leaf, value);
+    *at = value;
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                match into.get_mut(name) {
+                    Some(known) => merge(known, value),
+                    None => {
+                        into.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn path(text: &str) -> ClaimPath {
+        ClaimPath::parse(text).unwrap()
+    }
+
+    fn read(claims: &Claims<'_>) -> Value {
+        serde_json::from_slice(&claims.to_json().unwrap()).unwrap()
+    }
 
     #[test]
     fn paths_nest_and_escaped_dots_do_not() {
-        let mut claims = Map::new();
-        put(&mut claims, "realm_access.roles", json!(["a"]));
-        put(&mut claims, "resource_access.my\\.app.roles", json!(["b"]));
+        let (roles, more) = (path("realm_access.roles"), path("realm_access.more"));
+        let (of_app, top) = (path("resource_access.my\\.app.roles"), path("top"));
+        let mut claims = Claims::new();
+        claims.put(&roles, json!(["a"]));
+        claims.put(&of_app, json!(["b"]));
+        claims.put(&top, 7);
+        claims.put(&more, true);
         assert_eq!(
-            Value::Object(claims),
-            json!({"realm_access": {"roles": ["a"]}, "resource_access": {"my.app": {"roles": ["b"]}}})
+            read(&claims),
+            json!({
+                "realm_access": {"roles": ["a"], "more": true},
+                "resource_access": {"my.app": {"roles": ["b"]}},
+                "top": 7,
+            })
         );
     }
 
     #[test]
+    fn what_stands_in_the_way_of_a_path_gives_way() {
+        let below = path("a.b");
+        let mut claims = Claims::new();
+        claims.set("a", "text");
+        claims.put(&below, "under");
+        assert_eq!(read(&claims), json!({"a": {"b": "under"}}));
+        let trees = json!({"a": {"c": [1]}, "d": {"e": "f"}});
+        claims.overlay(trees.as_object().unwrap());
+        let mut over = Claims::new();
+        over.set("a", 1);
+        over.overlay(trees.as_object().unwrap());
+        assert_eq!(
+            read(&claims),
+            json!({"a": {"b": "under", "c": [1]}, "d": {"e": "f"}})
+        );
+        assert_eq!(read(&over), trees);
+    }
+
+    #[test]
     fn a_mapper_cannot_write_what_the_server_says() {
-        let mut claims = Map::new();
-        for name in ["sub", "iss", "exp", "typ"] {
-            put(&mut claims, name, json!("forged"));
+        for name in ["sub", "iss", "exp", "typ", "scope", "grant_id"] {
+            assert_eq!(ClaimPath::parse(name), None, "{name}");
         }
-        assert!(claims.is_empty());
+        for name in ["client_id", "a.sub", "sub.a", "Sub"] {
+            assert!(ClaimPath::parse(name).is_some(), "{name}");
+        }
     }
 
     #[test]
     fn audiences_are_a_text_or_a_list() {
-        let mut claims = Map::new();
-        add_audience(&mut claims, "account");
-        assert_eq!(claims.get("aud"), Some(&json!("account")));
-        add_audience(&mut claims, "web");
-        add_audience(&mut claims, "web");
-        assert_eq!(claims.get("aud"), Some(&json!(["account", "web"])));
+        let mut claims = Claims::new();
+        let steps = [
+            ("account", json!("account")),
+            ("account", json!("account")),
+            ("web", json!(["account", "web"])),
+            ("web", json!(["account", "web"])),
+            ("x", json!(["account", "web", "x"])),
+        ];
+        for (audience, expected) in steps {
+            claims.add_audience(audience);
+            assert_eq!(read(&claims), json!({ "aud": expected }));
+        }
+    }
+
+    #[test]
+    fn claims_are_written_in_order_and_a_changed_one_keeps_its_place() {
+        let mut claims = Claims::new();
+        claims.set("a", "\"quoted\"\n");
+        claims.set("b", 1);
+        let mut others = Claims::new();
+        others.set("c", false);
+        others.set("a", "changed");
+        claims.append(others);
+        claims.set("d", json!({"e": null}));
+        assert_eq!(claims.take("b"), Some(Claim::Number(1)));
+        assert_eq!(claims.take("b"), None);
+        let text = String::from_utf8(claims.to_json().unwrap()).unwrap();
+        assert_eq!(text, r#"{"a":"changed","c":false,"d":{"e":null}}"#);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use diesel::prelude::*;
+use jsonwebtoken::DecodingKey;
 use serde_json::{Value, json};
 
 use super::sign::{Algorithm, SigningKey};
@@ -123,11 +124,11 @@ impl KeySet {
     }
 
     /// The public key of that id, for verifying our own tokens.
-    pub fn public_jwk(&self, kid: &str) -> Option<(Algorithm, &Value)> {
+    pub(super) fn verifier(&self, kid: &str) -> Option<(Algorithm, &DecodingKey)> {
         self.keys
             .iter()
             .find(|key| key.key.kid() == kid)
-            .map(|key| (key.key.algorithm(), key.key.public_jwk()))
+            .map(|key| (key.key.algorithm(), key.key.verifier()))
     }
 
     /// The JWK set document (RFC 7517 section 5).

@@ -29,29 +29,32 @@
 
 pub mod claims;
 mod keys;
+mod mapper;
+mod plan;
 mod sign;
 mod verify;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-pub use claims::{Source, Target};
+pub use claims::{Claim, Claims};
 pub use keys::{
     KeySet, KeyState, KeySummary, RealmKey, create as create_key, delete as delete_key,
     list as list_keys, reseal, set_state as set_key_state,
 };
+pub use mapper::Target;
+pub use plan::{About, Carried, Plan, Plans};
 pub use sign::{Algorithm, SigningKey};
-pub use verify::{OurToken, verify_ours};
+pub use verify::{OurToken, Verified, verify_ours};
 
 use super::catalog::RealmConfig;
 use super::scope::Scope;
 use crate::action::gate::Cleared;
 use crate::client::Client;
 use crate::kernel::seal::Keyring;
-use crate::kernel::{Entropy, RoleId, sha256_base64};
+use crate::kernel::{Entropy, UserId, sha256_base64};
 use crate::role;
 use crate::session;
 use crate::store::{StoreError, Tx};
@@ -97,8 +100,9 @@ pub struct TokenSet {
     key: Arc<SigningKey>,
     id_key: Arc<SigningKey>,
     access_typ: &'static str,
-    access: Map<String, Value>,
-    id: Option<Map<String, Value>>,
+    /// The claims, written.
+    access: Vec<u8>,
+    id: Option<Vec<u8>>,
     answer: TokenAnswer,
 }
 
@@ -128,57 +132,51 @@ impl TokenSet {
     pub fn signed(self) -> Result<TokenAnswer, StoreError> {
         let mut answer = self.answer;
         answer.access_token = self.key.sign(self.access_typ, &self.access)?;
-        if let Some(mut id) = self.id {
-            id.insert(
-                "at_hash".into(),
-                json!(sign::at_hash(self.id_key.algorithm(), &answer.access_token)),
-            );
-            answer.id_token = Some(self.id_key.sign("JWT", &id)?);
+        if let Some(id) = self.id {
+            let at_hash = sign::at_hash(self.id_key.algorithm(), &answer.access_token);
+            answer.id_token = Some(self.id_key.sign("JWT", &with_at_hash(id, &at_hash))?);
         }
         Ok(answer)
     }
 }
 
-/// The roles that a token of this client may carry for this user.
+/// Written claims with one more, which is known only after the access token is signed.
+fn with_at_hash(mut claims: Vec<u8>, at_hash: &str) -> Vec<u8> {
+    claims.pop();
+    claims.extend_from_slice(format!(r#","at_hash":"{at_hash}"}}"#).as_bytes());
+    claims
+}
+
+impl TokenAnswer {
+    /// The answer as JSON.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>, StoreError> {
+        let tokens = [
+            Some(&self.access_token),
+            self.refresh_token.as_ref(),
+            self.id_token.as_ref(),
+        ];
+        let room: usize = tokens.into_iter().flatten().map(String::len).sum();
+        let mut out = Vec::with_capacity(room + 384);
+        serde_json::to_writer(&mut out, self)
+            .map_err(|_| StoreError::Sealed("an answer cannot be written".to_owned()))?;
+        Ok(out)
+    }
+}
+
+/// The roles that a token of this plan carries for this user, and what they make in it.
 ///
 /// # Errors
 /// The database fails.
-pub fn roles_in_token<'a>(
+pub fn roles_in_token(
     tx: &mut Tx<'_>,
-    config: &'a RealmConfig,
-    client: &Client,
-    scope: &Scope,
-    user: &User,
-) -> Result<BTreeSet<&'a RoleId>, StoreError> {
-    let mapped = role::rows::of_user(tx, &user.id)?;
-    let has: BTreeSet<&RoleId> = {
-        let known: Vec<&'a RoleId> = mapped
-            .iter()
-            .filter_map(|id| config.roles.get(id))
-            .map(|role| &role.id)
-            .collect();
-        config.roles.closure(known)
-    };
-    if client.settings.full_scope_allowed {
-        return Ok(has);
-    }
-    let own = config
-        .roles
-        .iter()
-        .filter(|role| role.client.as_ref() == Some(&client.id))
-        .map(|role| &role.id);
-    let of_client = config
-        .scope_mappings
-        .get(client.id.as_str())
-        .into_iter()
-        .flatten();
-    let scopes = scope.client_scopes(config, client);
-    let of_scopes = scopes
-        .iter()
-        .filter_map(|scope| config.scope_mappings.get(scope.id.as_str()))
-        .flatten();
-    let allowed = config.roles.closure(own.chain(of_client).chain(of_scopes));
-    Ok(has.intersection(&allowed).copied().collect())
+    config: &RealmConfig,
+    plan: &Plan,
+    user: &UserId,
+) -> Result<Arc<Carried>, StoreError> {
+    Ok(plan.carried(config, role::rows::of_user(tx, user)?))
 }
 
 /// Issues tokens for whom the gate has cleared.
@@ -194,13 +192,9 @@ pub fn issue<'tx>(
     let now = cleared.now();
     let user = cleared.user();
     let session = cleared.session();
-    let key = signer(config, client, "access.token.signed.response.alg")?;
-    let id_key = signer(config, client, "id.token.signed.response.alg")?;
-    let settings = &config.realm.settings;
-    let mut lifespan = client
-        .access_token_lifespan()
-        .unwrap_or(settings.access_token_lifespan)
-        .max(1);
+    let plan = config.plan(client, to.scope);
+    let (key, id_key) = (plan.key(config)?, plan.id_key(config)?);
+    let mut lifespan = plan.lifespan;
     if let Some(session) = session.filter(|session| session.kind == session::SessionKind::Online) {
         // No token outlives the session it belongs to.
         lifespan = lifespan
@@ -220,86 +214,77 @@ pub fn issue<'tx>(
         }
         None => None,
     };
-    let roles = roles_in_token(tx, config, client, to.scope, user)?;
-    let scopes = to.scope.client_scopes(config, client);
-    let source = Source {
-        config,
-        client,
-        scopes: &scopes,
+    let carried = roles_in_token(tx, config, &plan, &user.id)?;
+    let about = About {
         user,
-        roles: &roles,
         session,
         client_address: to.client_address,
+        carried: &carried,
     };
-    let granted = to.scope.granted(&scopes);
+    let client_id = client.client_id.as_str();
+    let (issued_at, expires_at) = (now.seconds(), now.plus_seconds(lifespan).seconds());
 
-    let mut access = Map::new();
-    access.insert("exp".into(), json!(now.plus_seconds(lifespan).seconds()));
-    access.insert("iat".into(), json!(now.seconds()));
-    access.insert(
-        "jti".into(),
-        json!(format!(
+    let mut mapped = plan.claims(Target::Access, &about);
+    let mut access = Claims::new();
+    access.set("exp", expires_at);
+    access.set("iat", issued_at);
+    access.set(
+        "jti",
+        format!(
             "{}rt{}:{}",
             if session.is_some() { "on" } else { "tr" },
             to.grant,
             to.entropy.random_uuid()
-        )),
+        ),
     );
-    access.insert("iss".into(), json!(config.issuer));
-    access.insert("aud".into(), Value::Null);
-    access.insert("sub".into(), json!(user.id.as_str()));
-    access.insert("typ".into(), json!("Bearer"));
-    access.insert("azp".into(), json!(client.client_id));
+    access.set("iss", config.issuer.as_str());
+    let audience = mapped.take("aud");
+    access.set("aud", audience.unwrap_or_else(|| Claim::from(client_id)));
+    access.set("sub", user.id.as_str());
+    access.set("typ", "Bearer");
+    access.set("azp", client_id);
     if let Some(session) = session {
-        access.insert("sid".into(), json!(session.id.as_str()));
-        access.insert("amr".into(), json!(session.amr));
+        access.set("sid", session.id.as_str());
+        access.set("amr", json!(session.amr));
     }
-    let mut mapped = source.claims(Target::Access);
-    let audience = mapped
-        .remove("aud")
-        .unwrap_or_else(|| json!(client.client_id));
-    access.append(&mut mapped);
-    access.insert("aud".into(), audience);
-    access.insert("scope".into(), json!(granted));
-    access.insert("client_id".into(), json!(client.client_id));
+    access.append(mapped);
+    access.set("scope", plan.granted.as_str());
+    access.set("client_id", client_id);
     // Private claims by which our own endpoints know whether the token still stands.
     match &grant_id {
-        Some(grant_id) => access.insert("grant_id".into(), json!(grant_id)),
-        None => access.insert("auth_epoch".into(), json!(epoch_mark(user))),
-    };
+        Some(grant_id) => access.set("grant_id", grant_id.as_str()),
+        None => access.set("auth_epoch", epoch_mark(user)),
+    }
+    let access = access.to_json()?;
 
     let id = to.scope.has("openid").then(|| {
-        let mut id = Map::new();
-        id.insert("exp".into(), json!(now.plus_seconds(lifespan).seconds()));
-        id.insert("iat".into(), json!(now.seconds()));
+        let mut id = Claims::new();
+        id.set("exp", expires_at);
+        id.set("iat", issued_at);
         if let Some(session) = session {
-            id.insert("auth_time".into(), json!(session.auth_time.seconds()));
+            id.set("auth_time", session.auth_time.seconds());
         }
-        id.insert("jti".into(), json!(to.entropy.random_uuid()));
-        id.insert("iss".into(), json!(config.issuer));
-        id.insert("aud".into(), json!(client.client_id));
-        id.insert("sub".into(), json!(user.id.as_str()));
-        id.insert("typ".into(), json!("ID"));
-        id.insert("azp".into(), json!(client.client_id));
+        id.set("jti", to.entropy.random_uuid());
+        id.set("iss", config.issuer.as_str());
+        id.set("aud", client_id);
+        id.set("sub", user.id.as_str());
+        id.set("typ", "ID");
+        id.set("azp", client_id);
         if let Some(nonce) = to.nonce {
-            id.insert("nonce".into(), json!(nonce));
+            id.set("nonce", nonce);
         }
         if let Some(session) = session {
-            id.insert("sid".into(), json!(session.id.as_str()));
-            id.insert("amr".into(), json!(session.amr));
+            id.set("sid", session.id.as_str());
+            id.set("amr", json!(session.amr));
         }
-        let mut mapped = source.claims(Target::Id);
-        mapped.remove("aud");
-        id.append(&mut mapped);
-        id
+        let mut mapped = plan.claims(Target::Id, &about);
+        mapped.take("aud");
+        id.append(mapped);
+        id.to_json()
     });
+    let id = id.transpose()?;
 
     let refresh = refresh::issue(tx, &cleared, &to, grant_id.as_deref())?;
-    let access_typ = if client.flag("access.token.header.type.rfc9068") {
-        "at+jwt"
-    } else {
-        "JWT"
-    };
     let not_before = config
         .realm
         .not_before
@@ -309,7 +294,7 @@ pub fn issue<'tx>(
     Ok(TokenSet {
         key,
         id_key,
-        access_typ,
+        access_typ: plan.access_typ,
         access,
         id,
         answer: TokenAnswer {
@@ -321,33 +306,14 @@ pub fn issue<'tx>(
             id_token: None,
             not_before_policy: not_before,
             session_state: session.map(|session| session.id.as_str().to_owned()),
-            scope: granted,
+            scope: plan.granted.clone(),
         },
-    })
-}
-
-/// The key for an algorithm that the client asks for by an attribute, else the realm's.
-fn signer(
-    config: &RealmConfig,
-    client: &Client,
-    attribute: &str,
-) -> Result<Arc<SigningKey>, StoreError> {
-    let asked = client.attribute(attribute).and_then(Algorithm::parse);
-    let default = Algorithm::parse(&config.realm.settings.default_signature_algorithm);
-    let algorithm = asked.or(default).unwrap_or(Algorithm::Rs256);
-    config.keys.signer(algorithm).cloned().ok_or_else(|| {
-        StoreError::Sealed(format!(
-            "realm {} has no active {} key",
-            config.realm.name,
-            algorithm.as_str()
-        ))
     })
 }
 
 /// What a token without a session carries of the user's epoch: enough to compare, nothing to learn.
 pub fn epoch_mark(user: &User) -> String {
-    sha256_base64(user.auth_epoch.as_str().as_bytes())
-        .chars()
-        .take(16)
-        .collect()
+    let mut mark = sha256_base64(user.auth_epoch.as_str().as_bytes());
+    mark.truncate(16);
+    mark
 }

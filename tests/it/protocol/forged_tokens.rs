@@ -5,9 +5,11 @@ use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
+use vestibule::oidc::issue::{delete_key, list_keys};
+use vestibule::realm;
 
 use super::signed_in;
-use crate::support::app::TestApp;
+use crate::support::app::{REALM, TestApp};
 use crate::support::database::{Kind, on_both};
 
 /// A token of this header over the payload of another, signed by `sign`.
@@ -336,4 +338,32 @@ async fn a_claim_of_another_type_is_not_a_claim_that_is_absent(app: TestApp) {
         assert_eq!(seen.body, json!({ "active": false }), "{at}");
     }
     assert_eq!(app.rp.userinfo(&access).await.status, 200);
+}
+
+on_both!(what_was_verified_before_ends_with_its_key_and_lends_its_name_to_nothing);
+/// V095, V097: signatures that were right are remembered by the whole token, and no longer than the realm's keys stay.
+async fn what_was_verified_before_ends_with_its_key_and_lends_its_name_to_nothing(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let access = arrival.exchange().await.assert_tokens().access;
+    for _ in 0..3 {
+        assert_eq!(app.rp.userinfo(&access).await.status, 200);
+    }
+    let (signed, signature) = access.rsplit_once('.').expect("a signature");
+    let (first, rest) = signature.split_at(1);
+    let other = if first == "A" { "B" } else { "A" };
+    assert_dead(&app, &format!("{signed}.{other}{rest}"), "one letter").await;
+    assert_dead(&app, &format!("{signed}."), "no signature").await;
+    assert_dead(&app, &format!("{access}."), "a fourth part").await;
+    assert_eq!(app.rp.userinfo(&access).await.status, 200, "still good");
+
+    app.tx(|tx| {
+        let realm = realm::rows::by_name(tx, REALM)?.expect("realm t1");
+        for key in list_keys(tx, Some(&realm.id))? {
+            delete_key(tx, &realm.id, &key.kid)?;
+        }
+        Ok(())
+    })
+    .await;
+    assert_dead(&app, &access, "its key is gone").await;
 }
