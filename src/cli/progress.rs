@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// Elsewhere than on a terminal a line is printed at each such part of the whole.
 const PARTS: u64 = 10;
@@ -12,6 +12,7 @@ pub(super) struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
     told: u64,
+    begun: bool,
 }
 
 impl Progress {
@@ -20,15 +21,23 @@ impl Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
             let style = ProgressStyle::with_template(
-                "{msg} {wide_bar} {pos} of {len}  {per_sec}  {eta} left",
+                "{msg} {wide_bar} {pos} of {len}  {rate} a second  {eta} left",
             );
             if let Ok(style) = style {
-                bar.set_style(style);
+                let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let _ = write!(out, "{:.0}", state.per_sec());
+                };
+                bar.set_style(style.with_key("rate", rate));
             }
             bar.set_message(what);
             bar
         });
-        Self { bar, what, told: 0 }
+        Self {
+            bar,
+            what,
+            told: 0,
+            begun: false,
+        }
     }
 
     /// Shows that `done` of `total` are done.
@@ -45,6 +54,10 @@ impl Progress {
             Some(bar) => {
                 bar.set_length(total);
                 bar.set_position(done);
+                if !std::mem::replace(&mut self.begun, true) {
+                    // What was done before is not this run's speed.
+                    bar.reset_eta();
+                }
             }
             None if total > 0 => {
                 let part = done.saturating_mul(PARTS) / total;
