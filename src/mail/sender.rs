@@ -1,8 +1,9 @@
 //! The sender: on every node, takes due mails under leases and hands them to their servers.
 //!
-//! Any number of nodes may run it. A realm has at most [`CONNECTIONS`] mails under way on a node, so a server that
-//! hangs holds up nobody else's mail. A mail is `sending`, durably, only once its server has accepted the recipient,
-//! so few are in doubt when a node dies.
+//! Any number of nodes may run it. A realm has at most [`AT_HAND`] mails under way on a node and at most
+//! [`CONNECTIONS`] of them in a conversation, so a server that hangs holds up nobody else's mail, and one that is fast
+//! does not wait for the next mail to be made or for the last one's outcome to be on the disk. A mail is `sending`,
+//! durably, only once its server has accepted the recipient, so few are in doubt when a node dies.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
 use super::link::LinkMail;
-use super::message::Purpose;
+use super::message::{Content, Purpose};
 use super::outbox::{self, Claim, Outcome, State};
 use super::pause::{self, Door, Trouble};
 use super::render::Draft;
@@ -20,8 +21,12 @@ use super::smtp::{CONNECTIONS, Failure};
 use super::{Inner, Mailer};
 use crate::kernel::RealmId;
 use crate::realm::{self, Realm};
-use crate::store::{Store, StoreError};
+use crate::store::{StoreError, Tx};
 use crate::web::texts::Locale;
+
+/// The most mails of a realm that a node has leased at a time: those in a conversation, and three times as many that
+/// are being made or settled meanwhile.
+const AT_HAND: usize = 4 * CONNECTIONS;
 
 /// How often, and how long apart, storing an outcome is tried while the database is away: what is not stored in the
 /// end is in doubt.
@@ -63,8 +68,8 @@ async fn run(mailer: Mailer, mut stopped: watch::Receiver<bool>) {
                 well = true;
                 for claim in claims {
                     let realm = claim.realm_id.clone();
-                    let mailer = mailer.clone();
-                    let task = under_way.spawn(async move { work(&mailer, claim).await });
+                    let (mailer, stopped) = (mailer.clone(), stopped.clone());
+                    let task = under_way.spawn(async move { work(&mailer, claim, stopped).await });
                     realms.insert(task.id(), realm);
                 }
             }
@@ -75,22 +80,26 @@ async fn run(mailer: Mailer, mut stopped: watch::Receiver<bool>) {
                 well = false;
             }
         }
-        tokio::select! {
-            _ = stopped.changed() => {}
-            () = mailer.inner.wake.notified() => {}
-            Some(done) = under_way.join_next_with_id() => {
-                realms.remove(&match done {
-                    Ok((id, ())) => id,
-                    Err(panicked) => panicked.id(),
-                });
+        let poll = tokio::time::sleep(mailer.inner.options.timing.poll);
+        tokio::pin!(poll);
+        // One look at the outbox for several places that have become free: each costs two transactions.
+        let mut free: usize = 0;
+        loop {
+            tokio::select! {
+                _ = stopped.changed() => break,
+                () = mailer.inner.wake.notified() => break,
+                Some(done) = under_way.join_next_with_id() => {
+                    realms.remove(&match done {
+                        Ok((id, ())) => id,
+                        Err(panicked) => panicked.id(),
+                    });
+                    free = free.saturating_add(1);
+                    if free >= CONNECTIONS || under_way.is_empty() {
+                        break;
+                    }
+                }
+                () = &mut poll => break,
             }
-            () = tokio::time::sleep(mailer.inner.options.timing.poll) => {}
-        }
-        while let Some(done) = under_way.try_join_next_with_id() {
-            realms.remove(&match done {
-                Ok((id, ())) => id,
-                Err(panicked) => panicked.id(),
-            });
         }
     }
     while under_way.join_next().await.is_some() {}
@@ -102,9 +111,8 @@ impl Inner {
         let (entropy, timing) = (self.entropy, self.options.timing);
         self.store
             .run(move |store| {
-                let room = |realm: &RealmId| {
-                    CONNECTIONS.saturating_sub(busy.get(realm).copied().unwrap_or(0))
-                };
+                let taken = |realm: &RealmId| busy.get(realm).copied().unwrap_or(0);
+                let room = |realm: &RealmId| AT_HAND.saturating_sub(taken(realm));
                 let (mut due, ended) = store.read(|tx| {
                     let now = tx.now()?;
                     Ok::<_, StoreError>((
@@ -130,11 +138,12 @@ impl Inner {
                     let mut claims = Vec::new();
                     for realm in &due {
                         let limit = match pause::door(tx, realm, timing.probe)? {
-                            Door::Open => i64::try_from(room(realm)).unwrap_or(1),
+                            Door::Open => room(realm),
                             Door::Probe => 1,
                             Door::Shut => continue,
                         };
-                        claims.extend(outbox::lease(tx, &entropy, realm, (limit, timing.lease))?);
+                        let of = (realm, taken(realm));
+                        claims.extend(outbox::lease(tx, &entropy, of, (limit, timing.lease))?);
                     }
                     Ok(claims)
                 })
@@ -142,20 +151,51 @@ impl Inner {
             .await
     }
 
-    async fn realm(&self, id: RealmId) -> Result<Option<Realm>, StoreError> {
-        let find = move |store: &Store| store.read(|tx| realm::rows::by_id(tx, &id));
-        self.store.run(find).await
+    /// The realm as it is now: the one that is at hand, while it still has that version.
+    fn realm(&self, tx: &mut Tx<'_>, id: &RealmId) -> Result<Option<Arc<Realm>>, StoreError> {
+        let Some(version) = realm::rows::version_of(tx, id)? else {
+            return Ok(None);
+        };
+        let known = self.realms.lock().get(id).cloned();
+        if let Some(known) = known.filter(|known| known.version == version) {
+            return Ok(Some(known));
+        }
+        let Some(realm) = realm::rows::by_id(tx, id)?.map(Arc::new) else {
+            return Ok(None);
+        };
+        self.realms.lock().insert(id.clone(), Arc::clone(&realm));
+        Ok(Some(realm))
     }
 
-    /// The link as its mail shows it now, or why it is not sent.
-    async fn link(
-        &self,
-        realm: &RealmId,
-        id: &str,
-    ) -> Result<Result<LinkMail, String>, StoreError> {
-        let (links, realm, id) = (Arc::clone(&self.links), realm.clone(), id.to_owned());
+    /// What a mail is made of, read at once: its realm and the link that it carries.
+    async fn facts(self: &Arc<Self>, claim: &Claim) -> Result<Facts, StoreError> {
+        let (inner, claim) = (Arc::clone(self), claim.clone());
         self.store
-            .run(move |store| store.read(|tx| links.compose(tx, &realm, &id)))
+            .look(move |store| {
+                store.read(|tx| {
+                    let Some(realm) = inner.realm(tx, &claim.realm_id)? else {
+                        return Ok(Facts::Gone);
+                    };
+                    let content = claim.content(&inner.keyring)?;
+                    let id = match &content.purpose {
+                        Purpose::Link { link, .. } => Some(link.clone()),
+                        _ => None,
+                    };
+                    let link = match &id {
+                        Some(id) => match inner.links.compose(tx, &realm, id)? {
+                            Ok(link) => Some(link),
+                            Err(why) => return Ok(Facts::Over(why)),
+                        },
+                        None => None,
+                    };
+                    Ok(Facts::Mail(Box::new(Making {
+                        realm,
+                        content,
+                        id,
+                        link,
+                    })))
+                })
+            })
             .await
     }
 
@@ -167,7 +207,7 @@ impl Inner {
             .unwrap_or(i64::MAX)
             .saturating_add(timing.lease);
         self.store
-            .run(move |store| store.tx(|tx| outbox::begin_sending(tx, &claim, seconds)))
+            .write(move |tx| outbox::begin_sending(tx, &claim, seconds))
             .await
             .map_err(|error| format!("not sent, because it could not be noted: {error}"))
     }
@@ -185,9 +225,27 @@ enum Verdict {
     Lost,
 }
 
-async fn work(mailer: &Mailer, claim: Claim) {
+/// What a mail is made of.
+enum Facts {
+    /// Its realm is gone, and it is with it.
+    Gone,
+    /// What it says is no longer true, for this reason.
+    Over(String),
+    /// This.
+    Mail(Box<Making>),
+}
+
+struct Making {
+    realm: Arc<Realm>,
+    content: Content,
+    /// The id of the link.
+    id: Option<String>,
+    link: Option<LinkMail>,
+}
+
+async fn work(mailer: &Mailer, claim: Claim, stopped: watch::Receiver<bool>) {
     let inner = &mailer.inner;
-    let (verdict, link) = match attempt(inner, &claim).await {
+    let (verdict, link) = match attempt(inner, &claim, stopped).await {
         Ok(attempted) => attempted,
         Err(error) => {
             tracing::error!(mail = %claim.id, %error, "a mail cannot be made now");
@@ -207,33 +265,28 @@ async fn work(mailer: &Mailer, claim: Claim) {
 }
 
 /// Tries to send a mail; answers what came of it, and the id of the link that it carries.
-async fn attempt(inner: &Inner, claim: &Claim) -> Result<(Verdict, Option<String>), StoreError> {
-    let Some(realm) = inner.realm(claim.realm_id.clone()).await? else {
-        return Ok((Verdict::Lost, None));
+async fn attempt(
+    inner: &Arc<Inner>,
+    claim: &Claim,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(Verdict, Option<String>), StoreError> {
+    let making = match inner.facts(claim).await? {
+        Facts::Gone => return Ok((Verdict::Lost, None)),
+        Facts::Over(why) => return Ok((Verdict::Unmade(Outcome::Cancelled(why)), None)),
+        Facts::Mail(making) => making,
     };
-    let route = match inner.route(&realm) {
+    let realm = &making.realm;
+    let route = match inner.route(realm) {
         Ok(route) => route,
         Err(no) => return Ok((Verdict::Realm(no.trouble, no.reason), None)),
-    };
-    let content = claim.content(&inner.keyring)?;
-    let id = match &content.purpose {
-        Purpose::Link { link, .. } => Some(link.clone()),
-        _ => None,
-    };
-    let link = match &id {
-        Some(id) => match inner.link(&realm.id, id).await? {
-            Ok(link) => Some(link),
-            Err(why) => return Ok((Verdict::Unmade(Outcome::Cancelled(why)), None)),
-        },
-        None => None,
     };
     let draft = Draft {
         id: &claim.id,
         realm: realm.display_name(),
         sender: &route.sender,
         recipient: &claim.recipient,
-        content: &content,
-        link: link.as_ref(),
+        content: &making.content,
+        link: making.link.as_ref(),
         locale: Locale::from_tag(&claim.locale).unwrap_or(Locale::ENGLISH),
         expires_at: claim.expires_at,
         now: inner.store.clock().now(),
@@ -245,7 +298,20 @@ async fn attempt(inner: &Inner, claim: &Claim) -> Result<(Verdict, Option<String
         }
     };
     let pool = inner.pool(&route.server);
-    let handed = pool.deliver(&mail, || inner.permit(claim.clone())).await;
+    let handed = tokio::select! {
+        biased;
+        _ = stopped.wait_for(|stopped| *stopped) => {
+            return Ok((Verdict::Unmade(Outcome::Released), None));
+        }
+        place = pool.place() => place,
+    };
+    let handed = match handed {
+        Ok(place) => {
+            let permit = || inner.permit(claim.clone());
+            pool.deliver(place, &mail, permit).await
+        }
+        Err(failure) => Err(failure),
+    };
     let verdict = match handed {
         Ok(()) => Verdict::Mail(Outcome::Sent),
         Err(Failure::Later(why)) => Verdict::Mail(Outcome::TryLater(why)),
@@ -254,7 +320,7 @@ async fn attempt(inner: &Inner, claim: &Claim) -> Result<(Verdict, Option<String
         Err(Failure::Server(trouble, why)) => Verdict::Realm(trouble, why),
         Err(Failure::NotPermitted) => Verdict::Lost,
     };
-    Ok((verdict, id))
+    Ok((verdict, making.id))
 }
 
 async fn store_verdict(
@@ -276,21 +342,17 @@ async fn store_verdict(
     let (links, link) = (Arc::clone(&inner.links), link.map(str::to_owned));
     let (state, turned) = inner
         .store
-        .run(move |store| {
-            store.tx(|tx| {
-                let state = outbox::settle(tx, &entropy, &own, &outcome)?;
-                if let (Some(State::Sent), Some(link)) = (state, &link) {
-                    links.handed_over(tx, link, &own.id)?;
-                }
-                let turned = match &seen {
-                    Some(Some((kind, why))) => {
-                        pause::begin(tx, &own.realm_id, (*kind, why), probe)?
-                    }
-                    Some(None) => pause::end(tx, &own.realm_id)?,
-                    None => false,
-                };
-                Ok::<_, StoreError>((state, turned))
-            })
+        .write(move |tx| {
+            let state = outbox::settle(tx, &entropy, &own, &outcome)?;
+            if let (Some(State::Sent), Some(link)) = (state, &link) {
+                links.handed_over(tx, link, &own.id)?;
+            }
+            let turned = match &seen {
+                Some(Some((kind, why))) => pause::begin(tx, &own.realm_id, (*kind, why), probe)?,
+                Some(None) => pause::end(tx, &own.realm_id)?,
+                None => false,
+            };
+            Ok::<_, StoreError>((state, turned))
         })
         .await?;
     match (door, turned) {
