@@ -217,7 +217,7 @@ impl Mailer {
         let mail = mail.map_err(|error| Failure::Refused(error.to_string()))?;
         let pool = inner.pool(&route.server);
         let place = pool.place().await?;
-        let permit = || std::future::ready(Ok(true));
+        let permit = Box::new(|| Box::pin(std::future::ready(Ok(true))) as _);
         pool.deliver(place, &mail, permit).await
     }
 

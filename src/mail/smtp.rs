@@ -11,6 +11,7 @@ mod tokens;
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -86,6 +87,10 @@ pub struct Pool {
     /// When and how the last try to connect failed.
     trouble: Mutex<Option<(Instant, Failure)>>,
 }
+
+/// Asks whether the content of a mail may go out; an error says why that cannot be answered.
+pub type Permit =
+    Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Result<bool, String>> + Send>> + Send>;
 
 /// A turn to have a connection.
 pub struct Place<'a> {
@@ -201,15 +206,12 @@ impl Pool {
     ///
     /// # Errors
     /// The mail was not handed over, or nobody knows.
-    pub async fn deliver<P>(
+    pub async fn deliver(
         &self,
         _place: Place<'_>,
         mail: &Rendered,
-        permit: impl FnOnce() -> P + Send,
-    ) -> Result<(), Failure>
-    where
-        P: Future<Output = Result<bool, String>> + Send,
-    {
+        permit: Permit,
+    ) -> Result<(), Failure> {
         let connected = self.connection().await;
         if let Err(failure) = &connected {
             *self.trouble.lock() = Some((Instant::now(), failure.clone()));
@@ -231,15 +233,12 @@ impl Pool {
         result.map_err(|ended| ended.failure)
     }
 
-    async fn hand_over<P>(
+    async fn hand_over(
         &self,
         smtp: &mut AsyncSmtpConnection,
         mail: &Rendered,
-        permit: impl FnOnce() -> P + Send,
-    ) -> Result<(), Ended>
-    where
-        P: Future<Output = Result<bool, String>> + Send,
-    {
+        permit: Permit,
+    ) -> Result<(), Ended> {
         let limit = self.patience.command;
         let unsent = |failure| Ended {
             failure,

@@ -3,15 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use oauth2::basic::{BasicClient, BasicErrorResponse, BasicErrorResponseType as Code};
-use oauth2::{
-    AuthType, ClientId, ClientSecret, HttpRequest, RequestTokenError, Scope, TokenResponse as _,
-    TokenUrl,
-};
+use oauth2::basic::{BasicErrorResponse, BasicErrorResponseType as Code, BasicTokenResponse};
+use oauth2::http::{Request, header};
+use oauth2::{HttpRequest, TokenResponse as _};
 use tokio::sync::Mutex;
 
 use crate::mail::transport::TokenSource;
-use crate::web::outbound::{Outbound, OutboundError};
+use crate::web::outbound::Outbound;
 
 /// A token is not used in its last minute, so that it does not expire on its way, nor for longer than half its life
 /// where it lives for less than two.
@@ -88,24 +86,23 @@ impl Tokens {
 }
 
 async fn fetch(outbound: &Outbound, source: &TokenSource) -> Result<Held, String> {
-    let url = TokenUrl::new(source.url.clone())
-        .map_err(|_| "smtpServer: authTokenUrl is not an address".to_owned())?;
-    let client = BasicClient::new(ClientId::new(source.client_id.clone()))
-        .set_client_secret(ClientSecret::new(source.client_secret.clone()))
-        .set_token_uri(url)
-        .set_auth_type(AuthType::RequestBody);
-    let scope = source.scope.clone().map(Scope::new);
+    let request =
+        request(source).map_err(|_| "smtpServer: authTokenUrl is not an address".to_owned())?;
     let asked = Instant::now();
-    let http = |request: HttpRequest| outbound.send(request);
-    let answer = client
-        .exchange_client_credentials()
-        .add_scopes(scope)
-        .request_async(&http)
-        .await
-        .map_err(|error| format!("no token from authTokenUrl: {}", why(&error)))?;
+    let no = |why: &str| format!("no token from authTokenUrl: {why}");
+    let sent = outbound.send(request).await;
+    let answer = sent.map_err(|error| no(&error.to_string()))?;
+    let foreign = || no("its answer is none of a token endpoint");
+    if !answer.status().is_success() {
+        let refused: BasicErrorResponse =
+            serde_json::from_slice(answer.body()).map_err(|_| foreign())?;
+        return Err(no(why(refused.error())));
+    }
+    let answer: BasicTokenResponse =
+        serde_json::from_slice(answer.body()).map_err(|_| foreign())?;
     let text = answer.access_token().secret();
     if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("no token from authTokenUrl: its answer holds none that can be sent".into());
+        return Err(no("its answer holds none that can be sent"));
     }
     let life = answer.expires_in().unwrap_or(UNTOLD);
     let used = life.saturating_sub(SPARE).max(life / 2);
@@ -115,20 +112,28 @@ async fn fetch(outbound: &Outbound, source: &TokenSource) -> Result<Held, String
     })
 }
 
-/// What went wrong, without a word of the answer but its error code.
-fn why(error: &RequestTokenError<OutboundError, BasicErrorResponse>) -> String {
-    match error {
-        RequestTokenError::Request(error) => error.to_string(),
-        RequestTokenError::ServerResponse(refused) => match refused.error() {
-            Code::InvalidClient | Code::UnauthorizedClient => {
-                "it refuses the client: look at authTokenClientId and authTokenClientSecret".into()
-            }
-            Code::InvalidScope => "it refuses the scope: look at authTokenScope".into(),
-            Code::UnsupportedGrantType => "it does not give tokens by client_credentials".into(),
-            Code::InvalidGrant | Code::InvalidRequest | Code::Extension(_) => "it refuses".into(),
-        },
-        RequestTokenError::Parse(_, _) | RequestTokenError::Other(_) => {
-            "its answer is none of a token endpoint".into()
+fn request(source: &TokenSource) -> Result<HttpRequest, oauth2::http::Error> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials")
+        .append_pair("client_id", &source.client_id)
+        .append_pair("client_secret", &source.client_secret);
+    if let Some(scope) = &source.scope {
+        form.append_pair("scope", scope);
+    }
+    Request::post(&source.url)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json")
+        .body(form.finish().into_bytes())
+}
+
+/// What an endpoint's refusal means, by its code: nothing else of an answer is shown to anybody.
+fn why(code: &Code) -> &'static str {
+    match code {
+        Code::InvalidClient | Code::UnauthorizedClient => {
+            "it refuses the client: look at authTokenClientId and authTokenClientSecret"
         }
+        Code::InvalidScope => "it refuses the scope: look at authTokenScope",
+        Code::UnsupportedGrantType => "it does not give tokens by client_credentials",
+        Code::InvalidGrant | Code::InvalidRequest | Code::Extension(_) => "it refuses",
     }
 }

@@ -57,7 +57,7 @@ fn serve(
     to: &Mutex<BTreeMap<String, usize>>,
     mails: &AtomicUsize,
 ) -> std::io::Result<()> {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::io::{BufRead as _, BufReader, Write as _};
     stream.set_nodelay(true)?;
     let mut input = BufReader::with_capacity(64 * 1024, stream);
     let mut output = stream;
@@ -65,7 +65,7 @@ fn serve(
     let (mut line, mut recipient) = (String::new(), String::new());
     loop {
         line.clear();
-        if input.by_ref().read_line(&mut line)? == 0 {
+        if input.read_line(&mut line)? == 0 {
             return Ok(());
         }
         let answer: &[u8] = match line.get(..4) {
@@ -78,7 +78,7 @@ fn serve(
                 output.write_all(b"354 go on\r\n")?;
                 while line != ".\r\n" {
                     line.clear();
-                    if input.by_ref().read_line(&mut line)? == 0 {
+                    if input.read_line(&mut line)? == 0 {
                         return Ok(());
                     }
                 }
