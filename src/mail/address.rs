@@ -52,7 +52,8 @@ pub fn name(text: &str) -> String {
         .filter(|c| !hidden(*c))
         .collect();
     let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = unlinked(&line);
+    // What reads as an encoded word (RFC 2047) would be decoded by whoever reads the header, line ends and all.
+    let line = unlinked(&line).replace("=?", "= ?");
     if line.chars().count() <= LONGEST_NAME {
         return line;
     }
@@ -178,6 +179,10 @@ mod tests {
         assert_eq!(
             name("Shop https://evil.example"),
             "Shop https: //evil.example"
+        );
+        assert_eq!(
+            name("=?utf-8?Q?=0D=0ABcc:_eve@evil.example?="),
+            "= ?utf-8?Q?=0D=0ABcc:_eve@evil.example?="
         );
         assert_eq!(name("\u{2028}\t"), "");
         assert_eq!(name(&"ä".repeat(500)).chars().count(), LONGEST_NAME + 1);

@@ -200,7 +200,7 @@ fn table(ca: &Authority, stranger: &Authority) -> Vec<Row> {
         (
             "wrong certificate: unknown authority",
             stranger.server("127.0.0.1", false),
-            "UnknownIssuer",
+            "invalid peer certificate",
         ),
     ] {
         rows.push(Row {

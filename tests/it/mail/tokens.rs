@@ -123,7 +123,7 @@ async fn an_access_token_stands_for_the_password() {
         (
             "authTokenUrl",
             format!("https://localhost:{https}/nowhere"),
-            "none of a token endpoint",
+            "no token from authTokenUrl",
         ),
         (
             "authTokenUrl",

@@ -80,7 +80,6 @@ def parsed(content):
     parts = list(message.walk())
     return {
         "headers": [[name, str(value)] for name, value in message.items()],
-        "raw_headers": [[name, value] for name, value in message_from_bytes(content).items()],
         "to": [address.addr_spec for address in message["To"].addresses],
         "from": [[address.display_name, address.addr_spec] for address in message["From"].addresses],
         "types": [part.get_content_type() for part in parts],
