@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 import warnings
-from email import message_from_bytes, policy
+from email import message_from_string, policy
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -75,7 +75,7 @@ class Recording(SMTP):
 
 def parsed(content):
     """What a reader of mail makes of it."""
-    message = message_from_bytes(content, policy=policy.default)
+    message = message_from_string(content.decode(), policy=policy.default)
     text, html = message.get_body(("plain",)), message.get_body(("html",))
     parts = list(message.walk())
     return {
