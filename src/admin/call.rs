@@ -255,6 +255,11 @@ impl Call {
         }
     }
 
+    /// The engine that the call is made to.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Does work in a write transaction, after the caller has been judged in it.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ enum Work {
     Password(Prepare, Handler),
     /// Takes a file of people, as it arrives.
     Import,
+    /// Waits for a mail server.
+    TryMail,
 }
 
 /// The API's routes, being put together.
@@ -101,6 +103,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             Work::Plain(handler) => on(entry.method, handler),
             Work::Password(prepare, handler) => on_with_password(entry.method, prepare, handler),
             Work::Import => web::method(entry.method).to(imports::post),
+            Work::TryMail => web::method(entry.method).to(smtp::test),
         };
         scope.route(&entry.path, route)
     });
@@ -157,6 +160,7 @@ fn of_realms(table: Table) -> Table {
             watch::forgive,
         )
         .delete("/{realm}/sessions/{session}", sessions::delete)
+        .on(Method::POST, "/{realm}/testSMTPConnection", Work::TryMail)
 }
 
 fn of_groups(table: Table) -> Table {

@@ -14,6 +14,7 @@ use super::smtp;
 use super::users::fields::{flag_of, number_of, text_of};
 use crate::client;
 use crate::kernel::{RealmId, Timestamp};
+use crate::mail::pause;
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::provision::{
     self, MANAGEMENT_ROLES, MASTER, default_role_name, management_client,
@@ -148,6 +149,11 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         rename(context, &before, name)?;
     }
     realm::rows::update(context.tx, &after)?;
+    if before.settings.smtp_server != after.settings.smtp_server {
+        // Mail that rests because of the old settings tries the new ones at once.
+        pause::end(context.tx, &before.id)?;
+        context.engine.mailer.wake();
+    }
     let window = |realm: &Realm| realm.settings.access_code_lifespan_user_action;
     super::users::notices::of_window(context, (window(&before), window(&after)))?;
     context.touched();

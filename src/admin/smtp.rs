@@ -1,20 +1,25 @@
-//! `smtpServer` of a realm: its password is write-only.
+//! `smtpServer` of a realm: its secrets are write-only, and its settings can be tried before they are stored.
 
 use std::collections::BTreeMap;
 
+use actix_web::HttpResponse;
+use actix_web::http::header;
 use serde_json::{Map, Value, json};
 
-use super::call::Context;
+use super::ask::Ask;
+use super::call::{Call, Context};
 use super::error::AdminError;
 use super::json::{MASK, text};
 use crate::kernel::RealmId;
-use crate::realm::smtp;
-use crate::user::name::parse_email;
+use crate::mail::{Failure, language_of};
+use crate::realm::{Realm, smtp};
+use crate::user::{self, User, name::parse_email};
+use crate::web::texts::Locale;
 
-/// The settings to store for what was sent: a new password sealed, the mask standing for the stored one.
+/// The settings to store for what was sent: new secrets sealed, the mask standing for the stored one.
 ///
 /// # Errors
-/// No sender address, or the mask with another server than the one for which the password was given (threat V159).
+/// No sender address, or the mask where the secret would go elsewhere than to whom it was given (threat V159).
 pub fn settings(
     context: &Context<'_, '_>,
     realm: &RealmId,
@@ -39,28 +44,98 @@ pub fn settings(
             from.unwrap_or("null")
         )));
     }
-    let password = settings
-        .remove("password")
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .filter(|password| !password.is_empty());
-    match password {
-        None => {}
-        Some(mask) if mask == MASK => {
-            let same = |name: &str| settings.get(name) == stored.get(name);
-            if !["host", "port"].iter().all(|name| same(name)) {
-                return Err(AdminError::Message(
-                    "Enter the password again: it was given for another mail server".into(),
-                ));
+    for field in smtp::SECRETS {
+        let secret = settings
+            .remove(field)
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .filter(|secret| !secret.is_empty());
+        let stored_or_sealed = match secret {
+            None => continue,
+            Some(mask) if mask == MASK => {
+                let same = |name: &&str| settings.get(*name) == stored.get(*name);
+                if !goes_to(field).iter().all(same) {
+                    return Err(AdminError::Message(format!(
+                        "Enter the {field} again: it was given for another server"
+                    )));
+                }
+                stored.get(field).cloned()
             }
-            if let Some(password) = stored.get("password") {
-                settings.insert("password".into(), password.clone());
+            Some(secret) => {
+                let tools = context.tools();
+                let sealed = smtp::seal(tools.keyring, tools.entropy, (realm, field), &secret)?;
+                Some(json!(sealed))
             }
-        }
-        Some(password) => {
-            let tools = context.tools();
-            let sealed = smtp::seal(tools.keyring, tools.entropy, realm, &password)?;
-            settings.insert("password".into(), json!(sealed));
+        };
+        if let Some(value) = stored_or_sealed {
+            settings.insert(field.to_owned(), value);
         }
     }
     Ok(Value::Object(settings))
+}
+
+/// The settings that say who gets to see a secret, or what was bought with it.
+fn goes_to(secret: &str) -> &'static [&'static str] {
+    match secret {
+        "authTokenClientSecret" => &["host", "port", "authTokenUrl"],
+        _ => &["host", "port"],
+    }
+}
+
+/// `POST /testSMTPConnection`: sends a mail to the caller's own address by the settings of the body, past the outbox.
+/// A caller without an address learns whether the server can be signed in to.
+pub async fn test(call: Call) -> HttpResponse {
+    match tried(&call).await {
+        Ok(()) => HttpResponse::NoContent()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .finish(),
+        Err(error) => error.response(),
+    }
+}
+
+/// What is tried: the realm with the settings of the body, to whom, and in which language.
+struct Trial {
+    realm: Realm,
+    address: Option<String>,
+    locale: Locale,
+}
+
+async fn tried(call: &Call) -> Result<(), AdminError> {
+    let trial = call.within(read).await?;
+    let mailer = &call.engine().mailer;
+    let sent = match &trial.address {
+        Some(address) => {
+            let mail = mailer.try_settings(&trial.realm, address, trial.locale);
+            mail.await
+        }
+        None => mailer.probe(&trial.realm).await,
+    };
+    sent.map_err(|failure| {
+        let why = match failure {
+            Failure::Server(_, why)
+            | Failure::Later(why)
+            | Failure::Refused(why)
+            | Failure::Unknown(why) => why,
+            Failure::NotPermitted => "it was not sent".to_owned(),
+        };
+        AdminError::Unsendable(format!("Failed to send email: {why}"))
+    })
+}
+
+fn read(context: &mut Context<'_, '_>, ask: &Ask) -> Result<Trial, AdminError> {
+    context.require(&["manage-realm"])?;
+    let mut realm = context.config.realm.clone();
+    let stored = &realm.settings.smtp_server;
+    let sent = settings(context, &realm.id, stored, &ask.json()?)?;
+    realm.settings.smtp_server = match sent {
+        Value::Object(settings) => settings.into_iter().collect(),
+        _ => BTreeMap::new(),
+    };
+    let caller: Option<User> = user::rows::by_id(context.tx, &context.caller.user)?;
+    Ok(Trial {
+        locale: caller.as_ref().map_or(Locale::ENGLISH, |caller| {
+            language_of(&context.caller.home.realm, caller)
+        }),
+        address: caller.and_then(|caller| caller.email),
+        realm,
+    })
 }

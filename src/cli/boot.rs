@@ -13,6 +13,7 @@ use crate::password::HasherConfig;
 use crate::realm::{self, Realm};
 use crate::store::meta::{self, MASTER_KEY_FINGERPRINT};
 use crate::store::{Location, PostgresOptions, Serving, Store, StoreError};
+use crate::web::outbound::Outbound;
 
 /// Starts logging. A panic becomes one line that says where, and nothing of what was at hand there.
 pub(super) fn logging(config: &Config) -> Result<(), Failure> {
@@ -150,7 +151,7 @@ fn mail_options(config: &Config) -> mail::Options {
         },
         login: smtp.credentials.as_ref().map(|login| transport::Login {
             user: login.username.clone(),
-            password: login.password.expose().to_owned(),
+            proof: transport::Proof::Password(login.password.expose().to_owned()),
         }),
     });
     let default = server
@@ -159,6 +160,7 @@ fn mail_options(config: &Config) -> mail::Options {
     mail::Options {
         default,
         insecure_plain: config.mail.insecure_plain_smtp,
+        outbound: Outbound::new(config.outbound.networks.iter().copied()),
         ..mail::Options::default()
     }
 }

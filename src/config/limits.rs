@@ -25,6 +25,8 @@ pub const DATABASE_LOCK: Duration = Duration::from_secs(1);
 pub const REDIS: Duration = Duration::from_millis(100);
 /// A request of ours to another server.
 pub const OUTBOUND: Duration = Duration::from_secs(5);
+/// The longest answer to one, in bytes.
+pub const OUTBOUND_BYTES: usize = 256 * 1024;
 /// One command of a mail server.
 pub const SMTP_COMMAND: Duration = Duration::from_secs(30);
 /// Handing over one mail.

@@ -14,6 +14,7 @@ pub mod limits;
 mod listeners;
 mod log;
 mod mail;
+mod outbound;
 mod problem;
 mod proxies;
 mod public_url;
@@ -30,6 +31,7 @@ pub use database::{Cache, Database, DatabaseUrl};
 pub use listeners::{Https, Listeners};
 pub use log::{Log, LogFormat};
 pub use mail::{Mail, Smtp, SmtpCredentials, SmtpTls};
+pub use outbound::Outbound;
 pub use problem::{ConfigError, Problem};
 pub use proxies::{ForwardedHeader, Proxies};
 pub use public_url::PublicUrl;
@@ -60,6 +62,8 @@ pub struct Config {
     pub bootstrap: Bootstrap,
     /// Which proxies are believed.
     pub proxies: Proxies,
+    /// Where requests of ours may go.
+    pub outbound: Outbound,
     /// What is logged and how.
     pub log: Log,
     /// The cost of a password digest.
@@ -97,6 +101,7 @@ impl Config {
         let mail = Mail::read(sources);
         let bootstrap = Bootstrap::read(sources);
         let proxies = Proxies::read(sources);
+        let outbound = Outbound::read(sources);
         let log = Log::read(sources);
         let argon2 = Argon2::read(sources);
         Ok(Self {
@@ -108,6 +113,7 @@ impl Config {
             mail: mail?,
             bootstrap: bootstrap?,
             proxies: proxies?,
+            outbound: outbound?,
             log: log?,
             argon2: argon2?,
         })

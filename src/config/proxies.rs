@@ -64,17 +64,22 @@ impl Proxies {
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let network = match text.parse::<IpAddr>() {
-        Ok(ip) => IpNet::from(ip.to_canonical()),
-        Err(_) => text
-            .parse::<IpNet>()
-            .map_err(|_| format!("`{}` is neither", text.escape_debug()))?
-            .trunc(),
-    };
+    let network = parse_network(text)?;
     if network.prefix_len() == 0 {
         return Err(format!(
             "`{network}` is everybody, so everybody could choose an address"
         ));
     }
     Ok(network)
+}
+
+/// An address, or a network in the form of a CIDR.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
+    match text.parse::<IpAddr>() {
+        Ok(ip) => Ok(IpNet::from(ip.to_canonical())),
+        Err(_) => text
+            .parse::<IpNet>()
+            .map(|network| network.trunc())
+            .map_err(|_| format!("`{}` is neither", text.escape_debug())),
+    }
 }

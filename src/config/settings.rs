@@ -201,6 +201,10 @@ settings! {
     FORWARDED_HEADER = Setting::text(
         "forwarded_header", "`x-forwarded-for` or `forwarded`", "x-forwarded-for",
     );
+    /// The networks beside the public internet that requests of ours may go to.
+    OUTBOUND_NETWORKS = Setting::new(
+        "outbound_networks", Kind::List, "IP addresses or CIDRs, separated by commas", "10.0.0.0/8",
+    );
     /// What is logged.
     LOG = Setting::text(
         "log", "a level, or levels by module", "info,vestibule::mail=debug",

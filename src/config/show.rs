@@ -104,6 +104,7 @@ impl Config {
         let (m, t, p) = (params.memory_kib, params.passes, params.lanes);
         let permits = i64::try_from(self.argon2.permits()).ok();
         let trusted = self.proxies.trusted.iter();
+        let opened = self.outbound.networks.iter();
         vec![
             (
                 &settings::TRUSTED_PROXIES,
@@ -112,6 +113,10 @@ impl Config {
             (
                 &settings::FORWARDED_HEADER,
                 Some(self.proxies.header.name().into()),
+            ),
+            (
+                &settings::OUTBOUND_NETWORKS,
+                Some(opened.map(ToString::to_string).collect::<Vec<_>>().into()),
             ),
             (&settings::LOG, Some(self.log.filter.clone().into())),
             (

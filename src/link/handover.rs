@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use super::{Link, LinkId, State, create, keys, rows, token, with_user};
 use crate::client;
-use crate::kernel::RealmId;
 use crate::kernel::seal::Keyring;
 use crate::mail::{LinkMail, Links, OutboxId};
-use crate::realm;
+use crate::realm::Realm;
 use crate::store::{StoreError, Tx};
 
 /// Makes the words of links' mails.
@@ -32,19 +31,16 @@ impl Links for Linker {
     fn compose(
         &self,
         tx: &mut Tx<'_>,
-        realm: &RealmId,
+        realm: &Realm,
         link: &str,
     ) -> Result<Result<LinkMail, String>, StoreError> {
-        let Some((link, user)) = with_user(tx, realm, &LinkId::new(link))? else {
+        let Some((link, user)) = with_user(tx, &realm.id, &LinkId::new(link))? else {
             return Ok(Err("its link is gone".to_owned()));
         };
         let now = tx.now()?;
         if let Some(why) = dead(&link, link.state(&user, now), user.enabled) {
             return Ok(Err(why.to_owned()));
         }
-        let Some(realm) = realm::rows::by_id(tx, realm)? else {
-            return Ok(Err("its realm is gone".to_owned()));
-        };
         let client = match &link.client_id {
             Some(client_id) => client::rows::by_client_id(tx, &realm.id, client_id)?,
             None => None,

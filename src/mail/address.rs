@@ -52,12 +52,41 @@ pub fn name(text: &str) -> String {
         .filter(|c| !hidden(*c))
         .collect();
     let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = unlinked(&line);
+    // What reads as an encoded word (RFC 2047) would be decoded by whoever reads the header, line ends and all.
+    let line = unlinked(&line).replace("=?", "= ?");
     if line.chars().count() <= LONGEST_NAME {
         return line;
     }
     let cut: String = line.chars().take(LONGEST_NAME).collect();
     format!("{cut}…")
+}
+
+/// The words with every name taken apart that holds our host's and is another one's: mail programs make links of bare
+/// names as well, and `OUR.HOST.elsewhere.example/login` would seem to be ours (threat V054).
+pub fn not_ours(text: &str, host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    text.split_inclusive(char::is_whitespace)
+        .map(|word| {
+            if poses_as(&word.to_ascii_lowercase(), &host) {
+                word.replace('.', "[.]")
+            } else {
+                word.to_owned()
+            }
+        })
+        .collect()
+}
+
+/// Whether the host's name stands in the word as a part of a longer name, or before an `@`.
+fn poses_as(word: &str, host: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '@' | '%' | ':');
+    !host.is_empty()
+        && word.match_indices(host).any(|(at, _)| {
+            let (before, rest) = word.split_at(at);
+            let after = rest.strip_prefix(host).unwrap_or_default();
+            let before = before.chars().next_back();
+            let dotted = after.strip_prefix('.').unwrap_or(after);
+            before.is_some_and(|c| c.is_alphanumeric() || c == '-') || dotted.starts_with(goes_on)
+        })
 }
 
 /// Somebody's words as lines of harmless text, cut at `longest` bytes.
@@ -151,8 +180,36 @@ mod tests {
             name("Shop https://evil.example"),
             "Shop https: //evil.example"
         );
+        assert_eq!(
+            name("=?utf-8?Q?=0D=0ABcc:_eve@evil.example?="),
+            "= ?utf-8?Q?=0D=0ABcc:_eve@evil.example?="
+        );
         assert_eq!(name("\u{2028}\t"), "");
         assert_eq!(name(&"ä".repeat(500)).chars().count(), LONGEST_NAME + 1);
+    }
+
+    #[test]
+    fn a_name_of_a_host_like_ours_is_no_link() {
+        for (said, shown) in [
+            (
+                "see id.school.example.evil.example/login now",
+                "see id[.]school[.]example[.]evil[.]example/login now",
+            ),
+            (
+                "ID.School.Example@evil.example",
+                "ID[.]School[.]Example@evil[.]example",
+            ),
+            ("evil-id.school.example", "evil-id[.]school[.]example"),
+            // What leads to us, or has nothing to do with us, stays as it was written.
+            ("at id.school.example.", "at id.school.example."),
+            ("bob@id.school.example", "bob@id.school.example"),
+            ("id.school.example/account", "id.school.example/account"),
+            ("other.example is fine", "other.example is fine"),
+            ("", ""),
+        ] {
+            assert_eq!(not_ours(said, "id.school.example"), shown);
+        }
+        assert_eq!(not_ours("a.b", ""), "a.b");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::OutboxId;
 use super::address;
 use super::render::Outline;
-use crate::kernel::RealmId;
+use crate::realm::Realm;
 use crate::store::{StoreError, Tx};
 use crate::web::texts::Text;
 
@@ -78,7 +78,7 @@ pub trait Links: Send + Sync {
     fn compose(
         &self,
         tx: &mut Tx<'_>,
-        realm: &RealmId,
+        realm: &Realm,
         link: &str,
     ) -> Result<Result<LinkMail, String>, StoreError>;
 
@@ -101,7 +101,8 @@ fn lifetime(seconds: i64) -> Text {
 
 /// The mail's words, as keys.
 pub(super) fn outline(link: &LinkMail, host: &str) -> Outline {
-    let app = link.app.as_deref().map(address::name);
+    let plain = |text: &str| address::not_ours(&address::name(text), host);
+    let app = link.app.as_deref().map(plain);
     let lead = |plain: &'static str, with_app: &'static str| match &app {
         Some(app) => Text::key(with_app).with("app", app.as_str()),
         None => Text::key(plain),
@@ -146,8 +147,7 @@ pub(super) fn outline(link: &LinkMail, host: &str) -> Outline {
         link.kind,
         LinkKind::PreRegistration | LinkKind::SetPassword | LinkKind::ForgottenPassword
     ) {
-        points
-            .push(Text::key("mail-link-username").with("username", address::name(&link.username)));
+        points.push(Text::key("mail-link-username").with("username", plain(&link.username)));
     }
     if link.kind == LinkKind::PreRegistration {
         points.push(Text::key("mail-link-sign-in").with("url", link.sign_in.as_str()));

@@ -37,17 +37,18 @@ pub use outbox::{OutboxId, Tools, queue};
 pub use render::{RenderError, Words};
 pub use sender::Running;
 pub use smtp::{CONNECTIONS, Failure};
-pub use transport::{DefaultTransport, Login, Security, Server};
+pub use transport::{DefaultTransport, Login, Proof, Security, Server};
 
-use crate::config;
-use crate::kernel::Entropy;
+use crate::config::limits::{SMTP_COMMAND, SMTP_DATA};
 use crate::kernel::seal::Keyring;
+use crate::kernel::{Entropy, RealmId};
 use crate::realm::Realm;
 use crate::store::Store;
 use crate::user::User;
+use crate::web::outbound::Outbound;
 use crate::web::texts::{Locale, Texts};
 use render::{Draft, Renderer};
-use smtp::{Patience, Pool};
+use smtp::{Manner, Patience, Pool};
 use transport::{Defaults, Route};
 
 /// How long things may take. The defaults are those of reliability H015 and R-05; tests have less patience.
@@ -69,8 +70,8 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             lease: 60,
-            command: Duration::from_secs(30),
-            content: Duration::from_secs(120),
+            command: SMTP_COMMAND,
+            content: SMTP_DATA,
             poll: Duration::from_secs(1),
             probe: 60,
         }
@@ -86,35 +87,10 @@ pub struct Options {
     pub insecure_plain: bool,
     /// A PEM file of certificates to trust beside the system's.
     pub tls_ca: Option<PathBuf>,
+    /// Fetches the tokens by which some servers are signed in to.
+    pub outbound: Outbound,
     /// How long things may take.
     pub timing: Timing,
-}
-
-impl From<&config::Mail> for Options {
-    fn from(mail: &config::Mail) -> Self {
-        let default = mail.smtp.as_ref().zip(mail.from.as_ref());
-        Self {
-            default: default.map(|(smtp, from)| DefaultTransport {
-                server: Server {
-                    host: smtp.host.clone(),
-                    port: smtp.port,
-                    security: match smtp.tls {
-                        config::SmtpTls::Implicit => Security::Implicit,
-                        config::SmtpTls::StartTls => Security::StartTls,
-                        config::SmtpTls::None => Security::None,
-                    },
-                    login: smtp.credentials.as_ref().map(|login| Login {
-                        user: login.username.clone(),
-                        password: login.password.expose().to_owned(),
-                    }),
-                },
-                from: from.clone(),
-            }),
-            insecure_plain: mail.insecure_plain_smtp,
-            tls_ca: None,
-            timing: Timing::default(),
-        }
-    }
 }
 
 /// The mail of this node. Clones share it.
@@ -132,6 +108,8 @@ struct Inner {
     host: String,
     options: Options,
     pools: Mutex<HashMap<Server, Arc<Pool>>>,
+    /// The realms that mail was last made of; each is as good as its version.
+    realms: Mutex<HashMap<RealmId, Arc<Realm>>>,
     wake: Notify,
 }
 
@@ -162,6 +140,7 @@ impl Mailer {
             host,
             options,
             pools: Mutex::new(HashMap::new()),
+            realms: Mutex::new(HashMap::new()),
             wake: Notify::new(),
         };
         Ok(Self {
@@ -237,7 +216,9 @@ impl Mailer {
         });
         let mail = mail.map_err(|error| Failure::Refused(error.to_string()))?;
         let pool = inner.pool(&route.server);
-        pool.deliver(&mail, || std::future::ready(Ok(true))).await
+        let place = pool.place().await?;
+        let permit = Box::new(|| Box::pin(std::future::ready(Ok(true))) as _);
+        pool.deliver(place, &mail, permit).await
     }
 
     /// The words of a mail, for a preview.
@@ -304,12 +285,16 @@ impl Inner {
             known == server || Arc::strong_count(pool) > 1 || !pool.is_idle()
         });
         let pool = pools.entry(server.clone()).or_insert_with(|| {
-            let patience = Patience {
-                command: self.options.timing.command,
-                content: self.options.timing.content,
+            let manner = Manner {
+                host: self.host.clone(),
+                extra_root: self.options.tls_ca.clone(),
+                outbound: self.options.outbound.clone(),
+                patience: Patience {
+                    command: self.options.timing.command,
+                    content: self.options.timing.content,
+                },
             };
-            let extra = self.options.tls_ca.clone();
-            Arc::new(Pool::new(server.clone(), &self.host, extra, patience))
+            Arc::new(Pool::new(server.clone(), manner))
         });
         Arc::clone(pool)
     }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
+use super::CONNECTIONS;
 use crate::kernel::Timestamp;
 use crate::store::schema::mail_paces;
 use crate::store::{StoreError, Tx, db, dialect};
@@ -146,12 +147,24 @@ pub(super) struct Due<'a> {
     pub recipient: &'a str,
 }
 
-/// Takes tokens for as many of these mails as there are, and answers for each of the others when it may go.
+/// When a mail may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Now; its tokens are taken.
+    Now,
+    /// At that time, if nobody comes first.
+    At(Timestamp),
+    /// When one of those that are on their way has arrived.
+    Next,
+}
+
+/// Takes tokens for as many of these mails as there are, and says of each when it may go; `taken` are on their way
+/// already.
 pub(super) fn take(
     tx: &mut Tx<'_>,
-    due: &[Due<'_>],
+    (due, taken): (&[Due<'_>], usize),
     now: Timestamp,
-) -> Result<Vec<Option<Timestamp>>, StoreError> {
+) -> Result<Vec<Turn>, StoreError> {
     let mut names: Vec<String> = due
         .iter()
         .filter_map(|mail| Some((mail.batch?, mail.recipient)))
@@ -165,7 +178,7 @@ pub(super) fn take(
         })
         .collect();
     if names.is_empty() {
-        return Ok(vec![None; due.len()]);
+        return Ok(vec![Turn::Now; due.len()]);
     }
     names.sort_unstable();
     names.dedup();
@@ -183,7 +196,7 @@ pub(super) fn take(
         })
         .collect();
     if buckets.is_empty() {
-        return Ok(vec![None; due.len()]);
+        return Ok(vec![Turn::Now; due.len()]);
     }
     for mail in due {
         let Some(batch) = mail.batch else { continue };
@@ -196,7 +209,7 @@ pub(super) fn take(
         }
     }
     let loaded = buckets.clone();
-    let answers = shares(&mut buckets, due, now);
+    let answers = shares(&mut buckets, (due, taken), now);
     for (name, bucket) in &buckets {
         if loaded.get(name) != Some(bucket) {
             db!(tx, |c| diesel::update(
@@ -209,12 +222,20 @@ pub(super) fn take(
     Ok(answers)
 }
 
+/// How many mails with a pace may be on their way at a time: an eighth of a second's worth of the slowest of their
+/// buckets. Tokens are taken when a mail sets out, so if its server hangs for a while, that many arrive at once later.
+fn abreast(buckets: &BTreeMap<String, Bucket>, names: &[String]) -> Option<usize> {
+    let bursts = names.iter().filter_map(|name| buckets.get(name));
+    let slowest = bursts.map(|bucket| bucket.burst).min()?;
+    Some(usize::try_from(slowest / 8).unwrap_or(0).max(CONNECTIONS))
+}
+
 /// Takes what can be taken; the others are spread over the time to come, each after the one before it.
 fn shares(
     buckets: &mut BTreeMap<String, Bucket>,
-    due: &[Due<'_>],
+    (due, taken): (&[Due<'_>], usize),
     now: Timestamp,
-) -> Vec<Option<Timestamp>> {
+) -> Vec<Turn> {
     let own = |mail: &Due<'_>| -> Vec<String> {
         mail.batch.map_or_else(Vec::new, |batch| {
             vec![second(batch), minute(batch), domain(batch, mail.recipient)]
@@ -235,14 +256,18 @@ fn shares(
             }
         }
     };
-    let mut answers = vec![None; due.len()];
+    let mut turns = vec![Turn::Now; due.len()];
     let mut late = Vec::new();
-    for (place, mail) in due.iter().enumerate() {
+    let mut under_way = taken;
+    for ((turn, mail), place) in turns.iter_mut().zip(due).zip(0..) {
         let names = own(mail);
-        if ready(buckets, &names) <= now {
-            take(buckets, &names, now);
-        } else {
+        if ready(buckets, &names) > now {
             late.push((place, names));
+        } else if abreast(buckets, &names).is_some_and(|most| under_way >= most) {
+            *turn = Turn::Next;
+        } else {
+            take(buckets, &names, now);
+            under_way = under_way.saturating_add(1);
         }
     }
     // What comes later is only a guess, so it is not stored.
@@ -250,11 +275,11 @@ fn shares(
     for (place, names) in late {
         let at = ready(&ahead, &names);
         take(&mut ahead, &names, at);
-        if let Some(answer) = answers.get_mut(place) {
-            *answer = Some(at);
+        if let Some(turn) = turns.get_mut::<usize>(place) {
+            *turn = Turn::At(at);
         }
     }
-    answers
+    turns
 }
 
 #[cfg(test)]
@@ -287,9 +312,9 @@ mod tests {
                     recipient,
                 })
                 .collect();
-            let answers = shares(&mut buckets, &due, Timestamp::from_micros(now));
+            let answers = shares(&mut buckets, (&due, 0), Timestamp::from_micros(now));
             for (mail, answer) in due.iter().zip(answers) {
-                if answer.is_none() {
+                if answer == Turn::Now {
                     sent.push((now, domain("b", mail.recipient)));
                 }
             }
@@ -362,19 +387,44 @@ mod tests {
             })
             .collect();
         let now = Timestamp::from_seconds(1_000_000);
-        let answers = shares(&mut buckets, &due, now);
-        let wait: Vec<Option<i64>> = answers
-            .iter()
-            .map(|at| at.map(|at| at.micros() - now.micros()))
-            .collect();
+        let answers = shares(&mut buckets, (&due, 0), now);
+        let later = |micros| Turn::At(Timestamp::from_micros(now.micros() + micros));
         assert_eq!(
-            wait,
-            [None, None, Some(500_000), Some(1_000_000), Some(1_500_000)]
+            answers,
+            [
+                Turn::Now,
+                Turn::Now,
+                later(500_000),
+                later(1_000_000),
+                later(1_500_000)
+            ]
         );
         let single = [Due {
             batch: None,
             recipient: T,
         }];
-        assert_eq!(shares(&mut buckets, &single, now), [None]);
+        assert_eq!(shares(&mut buckets, (&single, 9), now), [Turn::Now]);
+    }
+
+    #[test]
+    fn few_of_a_slow_batch_are_on_their_way_at_a_time() {
+        let due: Vec<Due<'_>> = (0..40)
+            .map(|_| Due {
+                batch: Some("b"),
+                recipient: T,
+            })
+            .collect();
+        let now = Timestamp::from_seconds(1_000_000);
+        for (per_second, taken, go) in [(10, 0, CONNECTIONS), (10, 3, 1), (10, 4, 0), (160, 0, 20)]
+        {
+            let mut buckets = BTreeMap::from([(second("b"), Bucket::of(per_second, 1))]);
+            let turns = shares(&mut buckets, (&due, taken), now);
+            let count = |wanted| turns.iter().filter(|turn| **turn == wanted).count();
+            assert_eq!(
+                (count(Turn::Now), count(Turn::Next)),
+                (go, 40 - go),
+                "{per_second}"
+            );
+        }
     }
 }

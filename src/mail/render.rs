@@ -71,7 +71,7 @@ pub struct Rendered {
     /// The one recipient.
     pub to: Address,
     /// Headers and body as they go over the wire, before dot-stuffing.
-    pub bytes: Vec<u8>,
+    pub content: String,
 }
 
 /// The words of a mail, for a preview.
@@ -96,6 +96,9 @@ pub enum RenderError {
     /// A mail of a link without the link.
     #[error("the mail's link is not at hand")]
     NoLink,
+    /// The bodies are base64 and the headers text, so this does not happen.
+    #[error("the mail is not text")]
+    Bytes,
     /// A header is missing.
     #[error("the mail cannot be put together: {0}")]
     Mime(#[from] lettre::error::Error),
@@ -183,7 +186,8 @@ impl Renderer {
     /// # Errors
     /// A template and its data disagree.
     pub fn words(&self, draft: &Draft<'_>) -> Result<Words, RenderError> {
-        let realm = address::name(draft.realm);
+        let plain = |text: &str| address::not_ours(text, &self.host);
+        let realm = plain(&address::name(draft.realm));
         let outline = self.outline(draft)?;
         let say = |text: Text| {
             let text = text.with("realm", realm.as_str());
@@ -191,10 +195,13 @@ impl Renderer {
         };
         let note = draft.content.note.as_deref().map(|note| Note {
             title: say(Text::key("mail-note")),
-            lines: address::lines(note, LONGEST_NOTE),
+            lines: address::lines(note, LONGEST_NOTE)
+                .iter()
+                .map(|line| plain(line))
+                .collect(),
         });
         let title = match subject_of(&draft.content.purpose) {
-            Some(subject) => address::name(subject),
+            Some(subject) => plain(&address::name(subject)),
             None => say(Text::key(outline.subject)),
         };
         let view = View {
@@ -252,9 +259,10 @@ impl Renderer {
         if let Some(reply_to) = &draft.sender.reply_to {
             mime = mime.reply_to(reply_to.clone());
         }
+        let content = String::from_utf8(mime.multipart(parts)?.formatted());
         Ok(Rendered {
             from: draft.sender.envelope_from.clone(),
-            bytes: mime.multipart(parts)?.formatted(),
+            content: content.map_err(|_| RenderError::Bytes)?,
             to,
         })
     }
@@ -348,7 +356,8 @@ impl Renderer {
                     *at,
                     &["mail-not-expected"],
                 );
-                outline.lead = outline.lead.with("action", address::name(action));
+                let action = address::not_ours(&address::name(action), &self.host);
+                outline.lead = outline.lead.with("action", action);
                 outline
             }
             Purpose::WindowExtended { minutes, when: at } => {

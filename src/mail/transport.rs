@@ -7,20 +7,15 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use lettre::Address;
 use lettre::message::Mailbox;
 use serde_json::Value;
 
 use super::address;
 use super::pause::Trouble;
-use crate::kernel::seal::{Keyring, SealError};
-use crate::kernel::{Entropy, RealmId};
-use crate::realm::Realm;
-
-/// What a sealed password of an `smtpServer` begins with.
-const SEALED: &str = "sealed:";
+use crate::kernel::RealmId;
+use crate::kernel::seal::Keyring;
+use crate::realm::{Realm, smtp};
 
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,13 +28,35 @@ pub enum Security {
     None,
 }
 
-/// How we prove to the server who we are. Without `Debug`.
+/// Who we are to the server, and how we prove it. Without `Debug`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Login {
     /// The user name.
     pub user: String,
-    /// The password.
-    pub password: String,
+    /// The proof.
+    pub proof: Proof,
+}
+
+/// How we prove who we are: Keycloak's `authType`. Without `Debug`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// `basic`: a password, by PLAIN or LOGIN.
+    Password(String),
+    /// `token`: an access token, by XOAUTH2.
+    Token(TokenSource),
+}
+
+/// Where access tokens come from. Without `Debug`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TokenSource {
+    /// The token endpoint.
+    pub url: String,
+    /// The client that we are there.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// The scope to ask for, if any.
+    pub scope: Option<String>,
 }
 
 /// A mail server; equal ones share their connections. Without `Debug`.
@@ -188,19 +205,7 @@ fn of_realm(
             .ok_or_else(|| no_route(format!("smtpServer: port {port} is not a port")))?,
     };
     let login = if fields.switch("auth") {
-        if fields.text("authType").is_some_and(|kind| kind != "basic") {
-            return Err(no_route("smtpServer: the only authType is basic"));
-        }
-        let user = fields
-            .text("user")
-            .ok_or_else(|| no_route("smtpServer: auth is on and user is missing"))?;
-        let stored = fields
-            .text("password")
-            .ok_or_else(|| no_route("smtpServer: auth is on and password is missing"))?;
-        let password = open_password(keyring, &realm.id, stored).ok_or_else(|| {
-            no_route("smtpServer: the stored password cannot be opened; set it again")
-        })?;
-        Some(Login { user, password })
+        Some(login(&realm.id, fields, keyring)?)
     } else {
         None
     };
@@ -232,41 +237,54 @@ fn of_realm(
     })
 }
 
+/// Who we are, by the settings.
+fn login(realm: &RealmId, fields: Fields<'_>, keyring: &Keyring) -> Result<Login, NoRoute> {
+    let needed = |name: &str| {
+        fields
+            .text(name)
+            .ok_or_else(|| no_route(format!("smtpServer: auth is on and {name} is missing")))
+    };
+    let secret = |name: &str| {
+        let stored = smtp::open(keyring, (realm, name), fields.0).map_err(|_| {
+            no_route(format!(
+                "smtpServer: the stored {name} cannot be opened; set it again"
+            ))
+        })?;
+        let secret = stored.filter(|secret| !secret.is_empty());
+        secret.ok_or_else(|| no_route(format!("smtpServer: auth is on and {name} is missing")))
+    };
+    let user = needed("user")?;
+    let proof = match fields.text("authType").as_deref() {
+        None | Some("basic") => Proof::Password(secret("password")?),
+        Some("token") => {
+            // The string of XOAUTH2 has no way to quote its separators.
+            if user.chars().any(char::is_control) {
+                return Err(no_route("smtpServer: user holds a control character"));
+            }
+            let url = needed("authTokenUrl")?;
+            if !url.starts_with("https://") {
+                return Err(no_route(
+                    "smtpServer: authTokenUrl must start with https://, for the client's secret goes there",
+                ));
+            }
+            Proof::Token(TokenSource {
+                url,
+                client_id: needed("authTokenClientId")?,
+                client_secret: secret("authTokenClientSecret")?,
+                scope: fields.text("authTokenScope"),
+            })
+        }
+        Some(_) => return Err(no_route("smtpServer: authType is basic or token")),
+    };
+    Ok(Login { user, proof })
+}
+
 /// An IPv6 address may stand in brackets.
 fn bare(host: &str) -> String {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host)
         .to_owned()
-}
-
-fn place(realm: &RealmId) -> String {
-    format!("realms/smtp_password/{realm}")
-}
-
-/// The form in which an `smtpServer`'s password is stored.
-///
-/// # Errors
-/// The password is too long to be sealed.
-pub fn seal_password(
-    keyring: &Keyring,
-    entropy: &Entropy,
-    realm: &RealmId,
-    password: &str,
-) -> Result<String, SealError> {
-    let fill = |out: &mut [u8]| entropy.fill(out);
-    let sealed = keyring.seal(password.as_bytes(), &place(realm), &fill)?;
-    Ok(format!("{SEALED}{}", STANDARD.encode(sealed)))
-}
-
-/// A password that is not sealed is taken as it is: it came with an imported realm file.
-fn open_password(keyring: &Keyring, realm: &RealmId, stored: String) -> Option<String> {
-    let Some(sealed) = stored.strip_prefix(SEALED) else {
-        return Some(stored);
-    };
-    let sealed = STANDARD.decode(sealed).ok()?;
-    let plain = keyring.open(&sealed, &place(realm)).ok()?;
-    std::str::from_utf8(&plain).ok().map(str::to_owned)
 }
 
 /// Keycloak's map of settings, whose values are strings, numbers or booleans by whoever wrote them.

@@ -4,10 +4,7 @@
 //! new kind of sealed value has to be added here; [`everything`] refuses to finish where it finds a value that opens
 //! under no key of the ring.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use diesel::prelude::*;
-use serde_json::Value;
 
 use super::issue;
 use super::provision::{Tools, reveal_secret, store_secret};
@@ -16,10 +13,7 @@ use crate::kernel::{ClientUuid, RealmId};
 use crate::link;
 use crate::realm;
 use crate::store::schema::{clients, outbox};
-use crate::store::{StoreError, Tx, corrupt, db};
-
-/// What a sealed password among a realm's `smtpServer` starts with.
-const SEALED: &str = "sealed:";
+use crate::store::{StoreError, Tx, db};
 
 /// How many values were sealed anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -29,7 +23,7 @@ pub struct Resealed {
     pub signing_keys: usize,
     /// Client secrets.
     pub client_secrets: usize,
-    /// Passwords of mail servers.
+    /// Passwords and client secrets for mail servers.
     pub smtp_passwords: usize,
     /// Mails that wait.
     pub mails: usize,
@@ -74,23 +68,11 @@ fn client_secrets(tx: &mut Tx<'_>, tools: Tools<'_>) -> Result<usize, StoreError
 fn smtp_passwords(tx: &mut Tx<'_>, tools: Tools<'_>) -> Result<usize, StoreError> {
     let mut count: usize = 0;
     for mut realm in realm::rows::all(tx)? {
-        let Some(Value::String(stored)) = realm.settings.smtp_server.get("password") else {
-            continue;
-        };
-        let Some(sealed) = stored.strip_prefix(SEALED) else {
-            continue;
-        };
-        let sealed = STANDARD
-            .decode(sealed)
-            .map_err(|cause| corrupt("realms", "settings", &realm.id, cause))?;
-        let place = format!("realms/smtp_password/{}", realm.id);
-        let again = STANDARD.encode(reseal(tools, &sealed, &place)?);
-        realm
-            .settings
-            .smtp_server
-            .insert("password".to_owned(), format!("{SEALED}{again}").into());
-        realm::rows::update(tx, &realm)?;
-        count = count.saturating_add(1);
+        let resealed = realm::smtp::reseal(tools.keyring, tools.entropy, &mut realm)?;
+        if resealed > 0 {
+            realm::rows::update(tx, &realm)?;
+            count = count.saturating_add(resealed);
+        }
     }
     Ok(count)
 }

@@ -93,6 +93,18 @@ pub fn version(tx: &mut Tx<'_>, name: &str) -> Result<Option<(RealmId, i64)>, St
         .optional())
 }
 
+/// The version of the realm of that id.
+///
+/// # Errors
+/// The database fails.
+pub fn version_of(tx: &mut Tx<'_>, id: &RealmId) -> Result<Option<i64>, StoreError> {
+    db!(tx, |c| realms::table
+        .filter(realms::id.eq(id))
+        .select(realms::version)
+        .first(c)
+        .optional())
+}
+
 /// Name and version of every realm.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ pub mod client_ip;
 pub mod cookie;
 pub mod headers;
 pub mod intake;
+pub mod outbound;
 pub mod pages;
 pub mod request_log;
 pub mod spreadsheet;

@@ -12,6 +12,7 @@ mod bulk;
 mod gate;
 mod import;
 mod link;
+mod mail;
 mod operations;
 mod protocol;
 mod store;
@@ -27,6 +28,7 @@ mod support {
     pub mod database;
     pub mod dice;
     pub mod html;
+    pub mod mail_peer;
     pub mod mailbox;
     pub mod oracle;
     pub mod own_tests;

@@ -1,4 +1,4 @@
-//! `RealmRepresentation`: shown without the mail password, read by laying what was sent over what is stored.
+//! `RealmRepresentation`: shown without the mail server's secrets, read by laying what was sent over what is stored.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::oidc::catalog::RealmConfig;
 use crate::oidc::issue::Algorithm;
 use crate::oidc::provision::default_role_name;
 use crate::password::PasswordPolicy;
-use crate::realm::RealmSettings;
+use crate::realm::{RealmSettings, smtp};
 use crate::store::StoreError;
 
 /// Its fields.
@@ -219,11 +219,11 @@ pub fn show(config: &RealmConfig) -> Result<Value, StoreError> {
     shown.insert("enabled".into(), json!(realm.enabled));
     shown.insert("notBefore".into(), json!(realm.not_before.seconds()));
     shown.append(&mut object(&realm.settings)?);
-    if let Some(password) = shown
-        .get_mut("smtpServer")
-        .and_then(|smtp| smtp.get_mut("password"))
-    {
-        *password = json!(MASK);
+    for secret in smtp::SECRETS {
+        let server = shown.get_mut("smtpServer");
+        if let Some(secret) = server.and_then(|server| server.get_mut(secret)) {
+            *secret = json!(MASK);
+        }
     }
     if let Some(role) = config.roles.named(None, &default_role_name(&realm.name)) {
         shown.insert(

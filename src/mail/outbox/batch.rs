@@ -29,12 +29,23 @@ pub fn join(
     Ok(())
 }
 
-/// Lets the batch's mails rest that nobody has begun to send.
+/// Lets the batch's mails rest of which nothing has gone out. A node that holds one of them learns so when it asks for
+/// leave to send the content.
 ///
 /// # Errors
 /// The database fails.
 pub fn hold(tx: &mut Tx<'_>, batch: &str) -> Result<usize, StoreError> {
-    turn(tx, batch, (State::Queued, State::Held))
+    let unsent = [State::Queued.as_str(), State::Leased.as_str()];
+    db!(tx, |c| diesel::update(
+        outbox::table
+            .filter(outbox::batch.eq(batch))
+            .filter(outbox::state.eq_any(unsent))
+    )
+    .set((
+        outbox::state.eq(State::Held.as_str()),
+        outbox::lease_token.eq(None::<String>),
+    ))
+    .execute(c))
 }
 
 /// Lets the batch's mails go on.
@@ -42,26 +53,22 @@ pub fn hold(tx: &mut Tx<'_>, batch: &str) -> Result<usize, StoreError> {
 /// # Errors
 /// The database fails.
 pub fn release(tx: &mut Tx<'_>, batch: &str) -> Result<usize, StoreError> {
-    turn(tx, batch, (State::Held, State::Queued))
-}
-
-fn turn(tx: &mut Tx<'_>, batch: &str, (from, to): (State, State)) -> Result<usize, StoreError> {
     db!(tx, |c| diesel::update(
         outbox::table
             .filter(outbox::batch.eq(batch))
-            .filter(outbox::state.eq(from.as_str()))
+            .filter(outbox::state.eq(State::Held.as_str()))
     )
-    .set(outbox::state.eq(to.as_str()))
+    .set(outbox::state.eq(State::Queued.as_str()))
     .execute(c))
 }
 
-/// Calls back the batch's mails that nobody has begun to send.
+/// Calls back the batch's mails of which nothing has gone out.
 ///
 /// # Errors
 /// The database fails.
 pub fn cancel(tx: &mut Tx<'_>, batch: &str, why: &str) -> Result<usize, StoreError> {
     let now = tx.now()?;
-    let open = [State::Queued.as_str(), State::Held.as_str()];
+    let open = [State::Queued, State::Held, State::Leased].map(State::as_str);
     db!(tx, |c| diesel::update(
         outbox::table
             .filter(outbox::batch.eq(batch))
@@ -71,6 +78,7 @@ pub fn cancel(tx: &mut Tx<'_>, batch: &str, why: &str) -> Result<usize, StoreErr
         outbox::state.eq(State::Cancelled.as_str()),
         outbox::last_error.eq(why),
         outbox::content_sealed.eq(Vec::new()),
+        outbox::lease_token.eq(None::<String>),
         outbox::settled_at.eq(now),
     ))
     .execute(c))

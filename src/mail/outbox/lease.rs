@@ -6,7 +6,8 @@ use super::{OutboxId, State, place};
 use crate::kernel::seal::Keyring;
 use crate::kernel::{Entropy, RealmId, Timestamp};
 use crate::mail::message::Content;
-use crate::mail::{pace, retry};
+use crate::mail::pace::{self, Turn};
+use crate::mail::retry;
 use crate::store::schema::outbox;
 use crate::store::{StoreError, Tx, corrupt, db, dialect};
 
@@ -124,19 +125,21 @@ pub fn recover(tx: &mut Tx<'_>, now: Timestamp) -> Result<Recovered, StoreError>
     Ok(Recovered { requeued, in_doubt })
 }
 
-/// Takes up to `limit` due mails of a realm for `seconds`; those that have expired are given up instead.
+/// Takes up to `limit` due mails of a realm of which this node has `taken` some already, for `seconds`; those that have
+/// expired are given up instead.
 ///
 /// # Errors
 /// The database fails.
 pub fn lease(
     tx: &mut Tx<'_>,
     entropy: &Entropy,
-    realm: &RealmId,
-    (limit, seconds): (i64, i64),
+    (realm, taken): (&RealmId, usize),
+    (limit, seconds): (usize, i64),
 ) -> Result<Vec<Claim>, StoreError> {
     let now = tx.now()?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let due = dialect::lock_due_mails(tx, realm, now, limit)?;
-    let due = at_their_pace(tx, due, now)?;
+    let due = at_their_pace(tx, (due, taken), now)?;
     if due.is_empty() {
         return Ok(Vec::new());
     }
@@ -170,7 +173,7 @@ pub fn lease(
 /// Those of the due mails that the pace of their batch lets go now; the others get the time at which it will.
 fn at_their_pace(
     tx: &mut Tx<'_>,
-    due: Vec<dialect::DueMail>,
+    (due, taken): (Vec<dialect::DueMail>, usize),
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     let asked: Vec<pace::Due<'_>> = due
@@ -180,12 +183,13 @@ fn at_their_pace(
             recipient: &mail.recipient,
         })
         .collect();
-    let answers = pace::take(tx, &asked, now)?;
+    let answers = pace::take(tx, (&asked, taken), now)?;
     let mut now_due = Vec::with_capacity(due.len());
-    for (mail, later) in due.into_iter().zip(answers) {
-        match later {
-            None => now_due.push(mail.id),
-            Some(at) => {
+    for (mail, turn) in due.into_iter().zip(answers) {
+        match turn {
+            Turn::Now => now_due.push(mail.id),
+            Turn::Next => {}
+            Turn::At(at) => {
                 db!(tx, |c| diesel::update(
                     outbox::table.filter(outbox::id.eq(&mail.id))
                 )

@@ -195,10 +195,14 @@ async fn a_server_that_cannot_be_used_rests_the_realm_and_one_probe_a_minute_end
         let mut settings = smtp(server.port);
         settings["auth"] = "true".into();
         settings["user"] = "idp".into();
-        settings["password"] =
-            transport::seal_password(&rig.mailer.inner.keyring, &Entropy, &rig.realm.id, "p4ss")
-                .unwrap()
-                .into();
+        settings["password"] = realm::smtp::seal(
+            &rig.mailer.inner.keyring,
+            &Entropy,
+            (&rig.realm.id, "password"),
+            "p4ss",
+        )
+        .unwrap()
+        .into();
         rig.set_smtp(settings);
         let first = rig.send_to("bob@people.example");
         let pause = rig.until_paused().await;

@@ -31,7 +31,7 @@ impl Codes {
     /// The code of the one mail that waits.
     fn mailed(&self) -> String {
         let rig = &self.rig;
-        let claims = rig.tx(|tx| outbox::lease(tx, &Entropy, &rig.realm.id, (10, 60)));
+        let claims = rig.tx(|tx| outbox::lease(tx, &Entropy, (&rig.realm.id, 0), (10, 60)));
         assert_eq!(claims.len(), 1);
         assert_eq!(claims[0].recipient, self.user.email.clone().unwrap());
         match claims[0]

@@ -7,8 +7,8 @@ use super::outbox::{Claim, Outcome};
 use super::server::{Script, Server as Fake};
 use super::*;
 
-fn lease(rig: &Rig, limit: i64) -> Vec<Claim> {
-    rig.tx(|tx| outbox::lease(tx, &Entropy, &rig.realm.id, (limit, 60)))
+fn lease(rig: &Rig, limit: usize) -> Vec<Claim> {
+    rig.tx(|tx| outbox::lease(tx, &Entropy, (&rig.realm.id, 0), (limit, 60)))
 }
 
 fn recover(rig: &Rig) -> outbox::Recovered {

@@ -4,6 +4,7 @@ mod classes;
 mod codes;
 mod fence;
 mod links;
+mod misbehaviour;
 mod server;
 mod tls;
 mod words;
@@ -86,7 +87,7 @@ impl Links for NoLinks {
     fn compose(
         &self,
         _: &mut Tx<'_>,
-        _: &RealmId,
+        _: &Realm,
         _: &str,
     ) -> Result<Result<LinkMail, String>, StoreError> {
         Ok(Err("there are no links here".to_owned()))

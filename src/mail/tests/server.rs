@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 #[derive(Clone, Copy)]
 pub enum Answer {
     Say(&'static str),
+    /// The same, after so many milliseconds.
+    Late(u64, &'static str),
     /// Says nothing, for as long as the client stays.
     Hang,
     /// Closes the connection.
@@ -35,6 +37,8 @@ pub struct Script {
     pub injected: &'static str,
     /// Does not offer the STARTTLS it has.
     pub stripped: bool,
+    /// Says nothing where TLS would begin.
+    pub tls_hangs: bool,
 }
 
 impl Default for Script {
@@ -51,6 +55,7 @@ impl Default for Script {
             implicit: false,
             injected: "",
             stripped: false,
+            tls_hangs: false,
         }
     }
 }
@@ -155,6 +160,9 @@ impl Server {
 
     async fn serve(&self, mut socket: tokio::net::TcpStream) -> Option<()> {
         let script = self.script();
+        if script.tls_hangs && script.implicit {
+            return answer(&mut socket, Answer::Hang).await;
+        }
         let acceptor = script.tls.clone().map(tokio_rustls::TlsAcceptor::from);
         if let (true, Some(acceptor)) = (script.implicit, &acceptor) {
             let mut socket = acceptor.accept(socket).await.ok()?;
@@ -163,6 +171,9 @@ impl Server {
         }
         answer(&mut socket, script.greeting).await?;
         if self.talk(&mut socket, false).await? {
+            if script.tls_hangs {
+                return answer(&mut socket, Answer::Hang).await;
+            }
             let mut socket = acceptor?.accept(socket).await.ok()?;
             self.talk(&mut socket, true).await?;
         }
@@ -251,6 +262,10 @@ async fn until_end(io: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
 async fn answer(io: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: Answer) -> Option<()> {
     match answer {
         Say(text) => io.write_all(format!("{text}\r\n").as_bytes()).await.ok(),
+        Answer::Late(millis, text) => {
+            tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+            io.write_all(format!("{text}\r\n").as_bytes()).await.ok()
+        }
         Answer::Drop => None,
         Answer::Hang => {
             let mut rest = Vec::new();

@@ -10,13 +10,13 @@ use super::server::{Script, Server as Fake};
 use super::*;
 
 /// An authority, as a PEM file that a mailer can be told to trust.
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: tempfile::NamedTempFile,
+    pub pem: tempfile::NamedTempFile,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,22 +30,37 @@ impl Authority {
     }
 
     /// A server's side of TLS for `name`.
-    fn server(&self, name: &str, expired: bool) -> Arc<rustls::ServerConfig> {
+    pub fn server(&self, name: &str, expired: bool) -> Arc<rustls::ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         if expired {
             params.not_after = date_time_ymd(2020, 1, 1);
         }
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key);
-        Arc::new(config.unwrap())
+        config(certificate.der().clone(), &key)
     }
+}
+
+/// A server's side of TLS for `name`, vouched for by nobody but itself.
+fn self_signed(name: &str) -> Arc<rustls::ServerConfig> {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    config(certificate.der().clone(), &key)
+}
+
+fn config(
+    certificate: rustls::pki_types::CertificateDer<'static>,
+    key: &KeyPair,
+) -> Arc<rustls::ServerConfig> {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key);
+    Arc::new(config.unwrap())
 }
 
 fn rig(database: &Database, server: &Fake, (ssl, starttls): (bool, bool), ca: &Authority) -> Rig {
@@ -103,26 +118,35 @@ async fn a_login_and_a_mail_travel_by_starttls_and_by_implicit_tls() {
 async fn a_server_whose_tls_is_not_right_gets_neither_password_nor_mail() {
     let (ca, stranger) = (Authority::new(), Authority::new());
     let right = ca.server("127.0.0.1", false);
+    // Each with the words by which its administrator finds out what to mend.
     let cases = [
         (
             "another name",
+            "not valid for name",
             script(ca.server("mail.evil.example", false)),
         ),
-        ("expired", script(ca.server("127.0.0.1", true))),
+        ("expired", "expired", script(ca.server("127.0.0.1", true))),
         (
             "unknown authority",
+            "invalid peer certificate",
             script(stranger.server("127.0.0.1", false)),
         ),
         (
+            "self-signed",
+            "invalid peer certificate",
+            script(self_signed("127.0.0.1")),
+        ),
+        (
             "stripped",
+            "offers no STARTTLS",
             Script {
                 stripped: true,
                 ..script(right)
             },
         ),
-        ("no TLS at all", Script::default()),
+        ("no TLS at all", "offers no STARTTLS", Script::default()),
     ];
-    for (case, script) in cases {
+    for (case, says, script) in cases {
         for implicit in [false, true] {
             let server = Fake::start(Script {
                 implicit: implicit && script.tls.is_some() && !script.stripped,
@@ -138,6 +162,7 @@ async fn a_server_whose_tls_is_not_right_gets_neither_password_nor_mail() {
             let id = rig.send_to("bob@people.example");
             let pause = rig.until_paused().await;
             assert_eq!(pause.kind, "tls", "{case}: {}", pause.reason);
+            assert!(pause.reason.contains(says), "{case}: {}", pause.reason);
             assert_eq!(rig.entry(&id).state, State::Queued);
             let commands = server.commands();
             assert!(
@@ -221,7 +246,8 @@ fn routes_refuse_what_would_travel_in_the_clear() {
         ("user", json!(null), "user is missing"),
         ("password", json!(""), "password is missing"),
         ("password", json!("sealed:AAAA"), "cannot be opened"),
-        ("authType", json!("token"), "authType"),
+        ("authType", json!("kerberos"), "authType"),
+        ("authType", json!("token"), "authTokenUrl is missing"),
     ] {
         let mut smtp = login.clone();
         smtp["starttls"] = true.into();
@@ -235,7 +261,13 @@ fn keycloaks_fields_and_the_default_transport_make_routes() {
     let database = sqlite();
     let rig = Rig::new(&database, json!({}));
     let keyring = &rig.mailer.inner.keyring;
-    let sealed = transport::seal_password(keyring, &Entropy, &rig.realm.id, "sealed:p4ss").unwrap();
+    let sealed = realm::smtp::seal(
+        keyring,
+        &Entropy,
+        (&rig.realm.id, "password"),
+        "sealed:p4ss",
+    )
+    .unwrap();
     assert!(!sealed.contains("p4ss"));
     let mut realm = rig.realm.clone();
     realm.settings.smtp_server = serde_json::from_value(json!({
@@ -256,10 +288,8 @@ fn keycloaks_fields_and_the_default_transport_make_routes() {
         ("::1", 2525, Security::Implicit)
     );
     let login = server.login.as_ref().unwrap();
-    assert_eq!(
-        (login.user.as_str(), login.password.as_str()),
-        ("idp", "sealed:p4ss")
-    );
+    assert_eq!(login.user, "idp");
+    assert!(login.proof == Proof::Password("sealed:p4ss".into()));
     let sender = &route.sender;
     assert_eq!(
         sender.from.name.as_deref(),

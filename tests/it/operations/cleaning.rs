@@ -169,7 +169,7 @@ async fn mails_go_thirty_days_after_they_were_settled_and_those_in_doubt_stay() 
                 let mail = Message::notice(about, "ann@example.org", what, Locale::ENGLISH, now);
                 ids.push(outbox::queue(tx, tools, &mail)?);
             }
-            for (claim, outcome) in outbox::lease(tx, &Entropy, &stage.realm, (2, 60))?
+            for (claim, outcome) in outbox::lease(tx, &Entropy, (&stage.realm, 0), (2, 60))?
                 .iter()
                 .zip([Outcome::Sent, Outcome::InDoubt("silence".into())])
             {

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use diesel::prelude::*;
 use serde_json::{Map, json};
 use vestibule::client::{Client, ClientSettings};
 use vestibule::kernel::seal::{Keyring, MasterKey};
 use vestibule::kernel::{ClientUuid, Clock, Entropy};
-use vestibule::mail::{self, Message, OutboxId, Purpose, transport};
+use vestibule::mail::{self, Message, OutboxId, Purpose};
 use vestibule::oidc::issue::KeySet;
 use vestibule::oidc::provision::{self, MASTER, Tools};
 use vestibule::oidc::{reseal, secret_digest};
@@ -58,7 +56,7 @@ fn everything_sealed_opens_under_the_new_key_alone() {
                 Some("s3cret")
             )?);
             let password =
-                transport::seal_password(&old, &Entropy, &realm.id, "smtp pass").unwrap();
+                realm::smtp::seal(&old, &Entropy, (&realm.id, "password"), "smtp pass").unwrap();
             realm.settings.smtp_server = BTreeMap::from([
                 ("host".to_owned(), json!("mail")),
                 ("password".to_owned(), json!(password)),
@@ -116,12 +114,9 @@ fn everything_sealed_opens_under_the_new_key_alone() {
                 stored.secret_digest,
                 Some(secret_digest(&new, client.as_str(), "s3cret"))
             );
-            let password = realm.settings.smtp_server["password"].as_str().unwrap();
-            let sealed = STANDARD
-                .decode(password.strip_prefix("sealed:").unwrap())
-                .unwrap();
-            let place = format!("realms/smtp_password/{realm_id}");
-            assert_eq!(&*new.open(&sealed, &place).unwrap(), b"smtp pass");
+            let opened =
+                realm::smtp::open(&new, (&realm_id, "password"), &realm.settings.smtp_server)?;
+            assert_eq!(opened.as_deref(), Some("smtp pass"));
             Ok::<_, StoreError>(())
         })
         .unwrap();

@@ -212,6 +212,15 @@ impl Server<'_> {
         statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
+    /// The processor time that the process has used so far.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        // The name in brackets may hold spaces; user and system time are the 14th and 15th field, in hundredths.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks = |at: usize| fields.split(' ').nth(at).unwrap().parse::<u64>().unwrap();
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
     /// How many files and connections the process has open.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id()))

@@ -41,6 +41,17 @@ pub fn python_peer() -> Option<String> {
     service("VESTIBULE_TEST_PYTHON_PEER")
 }
 
+/// Path of the program that starts a mail server of another kind (`tests/peers/smtp`).
+pub fn mail_peer() -> Option<String> {
+    service("VESTIBULE_TEST_MAIL_PEER")
+}
+
+/// Path of a folder with `ca.pem`, an authority, and `server.pem` with `server.key`, its certificate for `localhost`
+/// and 127.0.0.1.
+pub fn tls() -> Option<String> {
+    service("VESTIBULE_TEST_TLS")
+}
+
 fn service(variable: &str) -> Option<String> {
     let required = env::var("VESTIBULE_TEST_REQUIRE").is_ok_and(|value| value == "1");
     let found = present(variable, env::var(variable).ok(), required);
