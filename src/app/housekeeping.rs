@@ -129,7 +129,13 @@ async fn repeat(
 async fn exhaust(store: &Store, forget: Forget) -> Result<usize, StoreError> {
     let mut deleted: usize = 0;
     for _ in 0..BATCHES {
-        let rows = store.run(move |store| store.tx(forget)).await?;
+        let portion = move |store: &Store| {
+            store.tx(|tx| {
+                let rows = forget(tx)?;
+                Ok::<_, StoreError>(rows)
+            })
+        };
+        let rows = store.run(portion).await?;
         deleted = deleted.saturating_add(rows);
         if rows == 0 {
             break;

@@ -91,17 +91,11 @@ fn domain(batch: &str, recipient: &str) -> String {
 /// The database fails.
 pub fn set(tx: &mut Tx<'_>, batch: &str, pace: Pace) -> Result<(), StoreError> {
     let wanted = [
-        (
-            second(batch),
-            pace.per_second.map(|count| Bucket::of_second(count)),
-        ),
-        (
-            minute(batch),
-            pace.per_minute.map(|count| Bucket::of_minute(count)),
-        ),
+        (second(batch), pace.per_second.map(Bucket::of_second)),
+        (minute(batch), pace.per_minute.map(Bucket::of_minute)),
         (
             domains(batch),
-            pace.per_domain_minute.map(|count| Bucket::of_minute(count)),
+            pace.per_domain_minute.map(Bucket::of_minute),
         ),
     ];
     for (name, bucket) in wanted {
