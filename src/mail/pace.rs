@@ -411,7 +411,7 @@ mod tests {
         let now = Timestamp::from_seconds(1_000_000);
         for (per_second, taken, go) in [(10, 0, CONNECTIONS), (10, 3, 1), (10, 4, 0), (160, 0, 20)]
         {
-            let mut buckets = BTreeMap::from([(second("b"), Bucket::of(per_second, 1))]);
+            let mut buckets = BTreeMap::from([(second("b"), Bucket::of_second(per_second))]);
             let turns = shares(&mut buckets, (&due, taken), now);
             let count = |wanted| turns.iter().filter(|turn| **turn == wanted).count();
             assert_eq!(

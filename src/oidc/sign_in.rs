@@ -63,8 +63,8 @@ async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse,
     let shown = visit.form.text("username").trim().to_owned();
     // A browser that somebody has signed in with waits by itself: whoever crowds a name does not keep its owner out.
     let door = name_key(&shown) + &marks(&engine, &visit).unwrap_or_default();
-    let from = &visit.peer.network;
-    let Some(_turn) = engine.turnstile.enter(&visit.realm, &door, from).await else {
+    let from = visit.peer.network();
+    let Some(_turn) = engine.turnstile.enter(&visit.realm, &door, &from).await else {
         return Err(StoreError::Busy);
     };
     let begun = {

@@ -305,10 +305,8 @@ async fn password_grant(call: &Arc<Call>) -> Result<Answer, StoreError> {
     };
     let engine = Arc::clone(&call.engine);
     let key = name_key(&username);
-    let turn = engine
-        .turnstile
-        .enter(&call.realm, &key, &call.peer.network);
-    let Some(_turn) = turn.await else {
+    let from = call.peer.network();
+    let Some(_turn) = engine.turnstile.enter(&call.realm, &key, &from).await else {
         return Err(StoreError::Busy);
     };
     let begun = {

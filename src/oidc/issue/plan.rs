@@ -25,10 +25,13 @@ use crate::user::User;
 /// starts anew: a client chooses what it asks for.
 const KEPT: usize = 32;
 
+/// The plans of a client, by the words of the scope.
+type OfClient = HashMap<Vec<String>, Arc<Plan>>;
+
 /// The plans of a realm, made when first asked for.
 #[derive(Default)]
 pub struct Plans {
-    known: RwLock<HashMap<ClientUuid, HashMap<Vec<String>, Arc<Plan>>>>,
+    known: RwLock<HashMap<ClientUuid, OfClient>>,
 }
 
 impl Plans {
@@ -38,9 +41,8 @@ impl Plans {
         client: &Client,
         scope: &Scope,
     ) -> Arc<Plan> {
-        let known = |plans: &HashMap<_, HashMap<Vec<String>, Arc<Plan>>>| {
-            plans.get(&client.id)?.get(scope.words()).cloned()
-        };
+        let known =
+            |plans: &HashMap<_, OfClient>| plans.get(&client.id)?.get(scope.words()).cloned();
         if let Some(plan) = known(&self.known.read()) {
             return plan;
         }

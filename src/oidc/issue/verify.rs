@@ -73,22 +73,28 @@ struct Claims {
 /// and whether it still stands is asked each time.
 #[derive(Default)]
 pub struct Verified {
-    halves: RwLock<(HashSet<[u8; 32]>, HashSet<[u8; 32]>)>,
+    halves: RwLock<Halves>,
+}
+
+#[derive(Default)]
+struct Halves {
+    younger: HashSet<[u8; 32]>,
+    older: HashSet<[u8; 32]>,
 }
 
 impl Verified {
     fn has(&self, digest: &[u8; 32]) -> bool {
         let halves = self.halves.read();
-        halves.0.contains(digest) || halves.1.contains(digest)
+        halves.younger.contains(digest) || halves.older.contains(digest)
     }
 
     /// Remembers one more; where the younger half is full, the older one is forgotten.
     fn remember(&self, digest: [u8; 32]) {
         let mut halves = self.halves.write();
-        if halves.0.len() >= REMEMBERED {
-            halves.1 = std::mem::take(&mut halves.0);
+        if halves.younger.len() >= REMEMBERED {
+            halves.older = std::mem::take(&mut halves.younger);
         }
-        halves.0.insert(digest);
+        halves.younger.insert(digest);
     }
 }
 
@@ -161,6 +167,6 @@ mod tests {
         assert!(verified.has(&digest(many - REMEMBERED)));
         assert!(!verified.has(&digest(0)));
         let halves = verified.halves.read();
-        assert!(halves.0.len() + halves.1.len() <= 2 * REMEMBERED);
+        assert!(halves.younger.len() + halves.older.len() <= 2 * REMEMBERED);
     }
 }

@@ -68,9 +68,9 @@ impl MailPeer {
     /// The bytes of everything that came, mails and connections that ended.
     pub fn wire(&self) -> Vec<u8> {
         let lines = self.lines.lock();
-        let wires = lines.iter().flat_map(|line| {
-            [&line["mail"]["wire"], &line["connection"]["wire"]].map(|wire| bytes(wire))
-        });
+        let wires = lines
+            .iter()
+            .flat_map(|line| [&line["mail"]["wire"], &line["connection"]["wire"]].map(bytes));
         wires.flatten().collect()
     }
 
