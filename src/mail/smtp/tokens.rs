@@ -34,6 +34,7 @@ struct Held {
 /// A token, and whether it was fetched just now.
 pub struct Token {
     text: String,
+    until: Instant,
     new: bool,
 }
 
@@ -67,19 +68,24 @@ impl Tokens {
         if let Some(token) = held.as_ref().filter(|token| Instant::now() < token.until) {
             return Ok(Token {
                 text: token.text.clone(),
+                until: token.until,
                 new: false,
             });
         }
         let fetched = fetch(&self.outbound, source).await?;
-        let text = fetched.text.clone();
+        let token = Token {
+            text: fetched.text.clone(),
+            until: fetched.until,
+            new: true,
+        };
         *held = Some(fetched);
-        Ok(Token { text, new: true })
+        Ok(token)
     }
 
-    /// Does not use this token again.
+    /// Does not use this token again; one that was fetched meanwhile stays.
     pub async fn forget(&self, token: &Token) {
         let mut held = self.held.lock().await;
-        if held.as_ref().is_some_and(|held| held.text == token.text) {
+        if held.as_ref().is_some_and(|held| held.until == token.until) {
             *held = None;
         }
     }
