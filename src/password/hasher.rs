@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use argon2::Block;
 use metrics::{gauge, histogram};
 use rustix::process::setpriority_process;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Password;
@@ -236,8 +237,11 @@ impl Hasher {
         let pool = Arc::clone(&self.0);
         // From here on nothing is cancelled: the thread owns the permits and returns them itself.
         let (answer, answered) = oneshot::channel();
+        let runtime = Handle::current();
         let spawned = Builder::new().name("argon2".to_owned()).spawn(move || {
             let _permits = (turn, permit);
+            // Where the memory pool finds whom to tell that a buffer lies idle.
+            let _runtime = runtime.enter();
             step_back();
             let (done, seconds) = pool.compute(work.blocks, compute);
             queue.record(work.units, seconds);

@@ -83,9 +83,9 @@ impl Tokens {
     }
 
     /// Does not use this token again; one that was fetched meanwhile stays.
-    pub async fn forget(&self, token: &Token) {
+    pub async fn forget(&self, used: &Token) {
         let mut held = self.held.lock().await;
-        if held.as_ref().is_some_and(|held| held.until == token.until) {
+        if held.as_ref().is_some_and(|held| held.until == used.until) {
             *held = None;
         }
     }
