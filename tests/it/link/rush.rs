@@ -159,7 +159,8 @@ impl Node {
             match (status, location) {
                 (503, _) => {
                     busy.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    // What its `Retry-After` says.
+                    tokio::time::sleep(Duration::from_secs(2)).await;
                 }
                 (303, Some(to)) => next = (Method::GET, to),
                 (200, _) if text.contains(WON) => return Outcome::Won,
