@@ -15,6 +15,7 @@ use super::show::Reply;
 use super::steps::{self, Stage, Visit, Where};
 use crate::action::kinds::{terms, update_password, update_profile, verify_email};
 use crate::flow::{Flash, Flow, rows};
+use crate::link;
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
@@ -68,7 +69,13 @@ fn at_step(
             (&mut stage, Where::Posted),
         )?));
     }
-    if let Some(user) = &stage.flow.user_id {
+    // Of thousands who send a password by one link, one changes the person's row: whoever comes later need not wait for it.
+    let used = match stage.flow.open_link() {
+        Some(id) => link::with_user(tx, &stage.config.realm.id, id)?
+            .is_some_and(|(link, _)| link.committed_at.is_some()),
+        None => false,
+    };
+    if let Some(user) = stage.flow.user_id.as_ref().filter(|_| !used) {
         // Locked for writing before the gate locks it for reading: two submits that upgraded would wait for each other.
         lock_user(tx, user, Lock::Update)?;
     }
