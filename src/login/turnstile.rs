@@ -16,6 +16,10 @@ const PLACES: usize = 64;
 /// in at nine o'clock must not hold them all, not even through four nodes.
 const PER_NETWORK: usize = 7;
 
+/// So many names have a door of their own: among a few hundred tries in flight, few wait for a stranger's.
+const DOORS: u64 = 8192;
+const GATES: u64 = 1024;
+
 /// How long a try waits for the others of its network, as long as one waits for the hash (reliability R-22).
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,8 +48,8 @@ impl Default for Turnstile {
             turn: Mutex::new(()),
         };
         Self {
-            doors: (0..1024).map(|_| door()).collect(),
-            gates: (0..1024).map(|_| Semaphore::new(PER_NETWORK)).collect(),
+            doors: (0..DOORS).map(|_| door()).collect(),
+            gates: (0..GATES).map(|_| Semaphore::new(PER_NETWORK)).collect(),
         }
     }
 }
@@ -54,10 +58,10 @@ impl Turnstile {
     /// Waits for the turn of a name from a network; `None` at once where too many wait for that name already, and
     /// after two seconds where the network has more tries in flight than are verified.
     pub async fn enter(&self, realm: &str, name_key: &str, network: &str) -> Option<Turn<'_>> {
-        let door = self.doors.get(index(realm, name_key))?;
+        let door = self.doors.get(index(realm, name_key, DOORS))?;
         let place = door.places.try_acquire().ok()?;
         let turn = door.turn.lock().await;
-        let gate = self.gates.get(index(realm, network))?;
+        let gate = self.gates.get(index(realm, network, GATES))?;
         Some(Turn {
             _turn: turn,
             _place: place,
@@ -66,10 +70,10 @@ impl Turnstile {
     }
 }
 
-fn index(realm: &str, key: &str) -> usize {
+fn index(realm: &str, key: &str, of: u64) -> usize {
     let mut hasher = DefaultHasher::new();
     (realm, key).hash(&mut hasher);
-    usize::try_from(hasher.finish() % 1024).unwrap_or(0)
+    usize::try_from(hasher.finish() % of).unwrap_or(0)
 }
 
 #[cfg(test)]
