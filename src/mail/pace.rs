@@ -6,7 +6,8 @@
 //! that stays within two percent (reliability R-06). Tokens are taken in the transaction that leases the mails; a
 //! mail for which there is none waits until there will be one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use diesel::prelude::*;
 
@@ -14,6 +15,11 @@ use super::CONNECTIONS;
 use crate::kernel::Timestamp;
 use crate::store::schema::mail_paces;
 use crate::store::{StoreError, Tx, db, dialect};
+
+/// How often, and how long apart, buckets are looked for that another node has: it needs them for milliseconds, unless
+/// it was frozen with them.
+const LOOKS: u32 = 8;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(15);
 
 /// What a batch of mails is allowed; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,6 +91,17 @@ fn domain(batch: &str, recipient: &str) -> String {
     format!("{batch}/domain/{}", domain.to_lowercase())
 }
 
+/// The buckets that a mail may have to do with.
+fn all_names(batch: &str, recipient: &str) -> impl Iterator<Item = String> + use<> {
+    [
+        second(batch),
+        minute(batch),
+        domains(batch),
+        domain(batch, recipient),
+    ]
+    .into_iter()
+}
+
 /// Gives a batch its buckets; those it has keep what they have counted.
 ///
 /// # Errors
@@ -134,6 +151,7 @@ fn insert(tx: &mut Tx<'_>, batch: &str, name: &str, bucket: &Bucket) -> Result<(
 }
 
 /// A mail that is due.
+#[derive(Clone, Copy)]
 pub(super) struct Due<'a> {
     /// Its batch, if it is part of one.
     pub batch: Option<&'a str>,
@@ -148,7 +166,7 @@ pub(super) enum Turn {
     Now,
     /// At that time, if nobody comes first.
     At(Timestamp),
-    /// When one of those that are on their way has arrived.
+    /// When one of those that are on their way has arrived, or the node that has its buckets is done with them.
     Next,
 }
 
@@ -162,37 +180,26 @@ pub(super) fn take(
     let mut names: Vec<String> = due
         .iter()
         .filter_map(|mail| Some((mail.batch?, mail.recipient)))
-        .flat_map(|(batch, to)| {
-            [
-                second(batch),
-                minute(batch),
-                domains(batch),
-                domain(batch, to),
-            ]
-        })
+        .flat_map(|(batch, to)| all_names(batch, to))
         .collect();
     if names.is_empty() {
         return Ok(vec![Turn::Now; due.len()]);
     }
     names.sort_unstable();
     names.dedup();
-    let mut buckets: BTreeMap<String, Bucket> = dialect::lock_paces(tx, &names)?
-        .into_iter()
-        .map(|(name, every, burst, next_at)| {
-            (
-                name,
-                Bucket {
-                    every,
-                    burst,
-                    next_at,
-                },
-            )
-        })
-        .collect();
-    if buckets.is_empty() {
+    let (mut buckets, held) = lock(tx, names)?;
+    if buckets.is_empty() && held.is_empty() {
         return Ok(vec![Turn::Now; due.len()]);
     }
-    for mail in due {
+    let is_free = |mail: &Due<'_>| {
+        mail.batch
+            .is_none_or(|batch| all_names(batch, mail.recipient).all(|name| !held.contains(&name)))
+    };
+    let free: Vec<bool> = due.iter().map(is_free).collect();
+    let mine: Vec<Due<'_>> = (due.iter().zip(&free))
+        .filter_map(|(mail, free)| free.then_some(*mail))
+        .collect();
+    for mail in &mine {
         let Some(batch) = mail.batch else { continue };
         let own = domain(batch, mail.recipient);
         if let Some(pattern) = buckets.get(&domains(batch)).cloned()
@@ -203,7 +210,7 @@ pub(super) fn take(
         }
     }
     let loaded = buckets.clone();
-    let answers = shares(&mut buckets, (due, taken), now);
+    let mut answers = shares(&mut buckets, (&mine, taken), now).into_iter();
     for (name, bucket) in &buckets {
         if loaded.get(name) != Some(bucket) {
             db!(tx, |c| diesel::update(
@@ -213,7 +220,39 @@ pub(super) fn take(
             .execute(c))?;
         }
     }
-    Ok(answers)
+    let turn = |free: bool| free.then(|| answers.next()).flatten();
+    Ok(free
+        .into_iter()
+        .map(turn)
+        .map(|own| own.unwrap_or(Turn::Next))
+        .collect())
+}
+
+/// Locks what there is of these buckets. Those that another node keeps to itself are only named: it may be frozen, and
+/// the mails of others shall not wait for it.
+fn lock(
+    tx: &mut Tx<'_>,
+    names: Vec<String>,
+) -> Result<(BTreeMap<String, Bucket>, BTreeSet<String>), StoreError> {
+    let mut buckets = BTreeMap::new();
+    let mut missing = names;
+    for _ in 0..LOOKS {
+        let (locked, held) = dialect::lock_paces(tx, &missing)?;
+        buckets.extend(locked.into_iter().map(|(name, every, burst, next_at)| {
+            let bucket = Bucket {
+                every,
+                burst,
+                next_at,
+            };
+            (name, bucket)
+        }));
+        missing = held;
+        if missing.is_empty() {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    Ok((buckets, missing.into_iter().collect()))
 }
 
 /// How many mails with a pace may be on their way at a time: an eighth of a second's worth of the slowest of their

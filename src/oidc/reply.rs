@@ -101,12 +101,7 @@ pub(super) fn reply(
             Text::key("account-disabled"),
             None,
         ),
-        Next::Stopped(_) => face.error(
-            engine,
-            StatusCode::BAD_REQUEST,
-            Text::key("action-expired"),
-            None,
-        ),
+        Next::Stopped(_) => face.expired(engine, config),
         Next::Finished => face.message(engine, "already-done-title", "already-done"),
     };
     reply.session = session;

@@ -235,9 +235,22 @@ impl Face {
         let page = ErrorPage {
             message,
             back: back.and_then(Href::to),
+            sign_in: None,
             request_id,
         };
         self.render(engine, status, &page, Policy::default())
+    }
+
+    /// The page for what comes too late, such as a form that is sent again because its answer never arrived: with a way
+    /// to sign in, for what was saved is saved.
+    pub fn expired(&self, engine: &Engine, config: &RealmConfig) -> Reply {
+        let page = ErrorPage {
+            message: Text::key("action-expired"),
+            back: None,
+            sign_in: Href::to(&format!("{}/account/", config.issuer)),
+            request_id: engine.entropy.short_id(),
+        };
+        self.render(engine, StatusCode::BAD_REQUEST, &page, Policy::default())
     }
 
     /// A page that says something.

@@ -252,12 +252,7 @@ pub(super) fn stage(
     };
     let now = tx.now()?;
     let Some(flow) = found.filter(|flow| now < flow.expires_at) else {
-        return Ok(Err(plain.error(
-            engine,
-            StatusCode::BAD_REQUEST,
-            Text::key("action-expired"),
-            None,
-        )));
+        return Ok(Err(plain.expired(engine, &config)));
     };
     let client = config
         .client_by_id(tx, &flow.client_id)?

@@ -107,27 +107,34 @@ pub fn lock_link_requests(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<String>, St
     })
 }
 
-/// Locks buckets of paces, always in one order, and answers each with how far apart its mails are, how many may come
-/// at once, and when it would be full.
+/// A bucket of a pace: its name, how far apart its mails are in microseconds, how many may come at once, and when it
+/// would be full.
+pub type PaceRow = (String, i64, i64, Timestamp);
+
+/// Locks those of the named buckets that no other node has locked, and answers them; with the names of the others, for
+/// whose holder nobody waits: it may sleep.
 ///
 /// # Errors
 /// The database fails.
 pub fn lock_paces(
     tx: &mut Tx<'_>,
     names: &[String],
-) -> Result<Vec<(String, i64, i64, Timestamp)>, StoreError> {
-    let rows = mail_paces::table
-        .filter(mail_paces::name.eq_any(names))
-        .order(mail_paces::name)
-        .select((
-            mail_paces::name,
-            mail_paces::every,
-            mail_paces::burst,
-            mail_paces::next_at,
-        ));
+) -> Result<(Vec<PaceRow>, Vec<String>), StoreError> {
+    let named = || mail_paces::table.filter(mail_paces::name.eq_any(names));
+    let rows = named().order(mail_paces::name).select((
+        mail_paces::name,
+        mail_paces::every,
+        mail_paces::burst,
+        mail_paces::next_at,
+    ));
     Ok(match tx.conn() {
-        Conn::Sqlite(c) => rows.load(c)?,
-        Conn::Postgres(c) => rows.for_update().load(c)?,
+        Conn::Sqlite(c) => (rows.load(c)?, Vec::new()),
+        Conn::Postgres(c) => {
+            let locked: Vec<PaceRow> = rows.for_update().skip_locked().load(c)?;
+            let mut others: Vec<String> = named().select(mail_paces::name).load(c)?;
+            others.retain(|name| locked.iter().all(|(own, ..)| own != name));
+            (locked, others)
+        }
     })
 }
 

@@ -28,13 +28,18 @@ pub struct Wire(Arc<Inner>);
 struct Inner {
     socket: Socket,
     open: AtomicUsize,
+    together: Together,
 }
+
+/// How many requests are open on all connections of HTTP/2 of a server.
+#[derive(Clone, Default)]
+pub struct Together(Arc<AtomicUsize>);
 
 /// One of the requests that may be open on a connection; given back when this is dropped.
 pub struct Turn(Wire);
 
 /// Remembers a connection of HTTP/2, for the handler that the listener calls with each new one.
-pub fn remember(io: &dyn Any, data: &mut Extensions) {
+pub fn remember(together: &Together, io: &dyn Any, data: &mut Extensions) {
     let Some(tls) = io.downcast_ref::<TlsStream<TcpStream>>() else {
         return;
     };
@@ -44,7 +49,7 @@ pub fn remember(io: &dyn Any, data: &mut Extensions) {
     }
     match SockRef::from(tcp).try_clone() {
         Ok(socket) => {
-            data.insert(Wire::of(socket));
+            data.insert(Wire::of(socket, together.clone()));
         }
         Err(error) => tracing::warn!(error = %error, "a connection cannot be watched"),
     }
@@ -70,17 +75,23 @@ pub fn limit_unread(_: &TcpListener) -> io::Result<()> {
 }
 
 impl Wire {
-    fn of(socket: Socket) -> Self {
+    fn of(socket: Socket, together: Together) -> Self {
         let open = AtomicUsize::new(0);
-        Self(Arc::new(Inner { socket, open }))
+        Self(Arc::new(Inner {
+            socket,
+            open,
+            together,
+        }))
     }
 
-    /// A request more, unless too many are open.
+    /// A request more, unless too many are open: on this connection, or on all of them, where this one has a few.
     pub fn turn(&self) -> Option<Turn> {
         let before = self.0.open.fetch_add(1, Ordering::Relaxed);
+        let together = self.0.together.0.fetch_add(1, Ordering::Relaxed);
         // Given back at once where there is none left.
         let turn = Turn(self.clone());
-        (before < limits::STREAMS).then_some(turn)
+        let room = together < limits::STREAMS_TOGETHER || before < limits::STREAMS_ALWAYS;
+        (room && before < limits::STREAMS).then_some(turn)
     }
 
     /// Closes the connection, with everything that runs on it.
@@ -93,6 +104,7 @@ impl Wire {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.together.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -125,9 +137,32 @@ mod tests {
 
     use super::*;
 
+    fn wire(together: &Together) -> Wire {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        Wire::of(socket, together.clone())
+    }
+
+    #[test]
+    fn a_few_requests_are_always_there_for_a_connection() {
+        let together = Together::default();
+        let crowd: Vec<Wire> = (0..limits::STREAMS_TOGETHER / limits::STREAMS)
+            .map(|_| wire(&together))
+            .collect();
+        let mut held: Vec<Turn> = Vec::new();
+        for one in &crowd {
+            held.extend(std::iter::from_fn(|| one.turn()));
+        }
+        assert_eq!(held.len(), limits::STREAMS_TOGETHER);
+        let late = wire(&together);
+        let few: Vec<Turn> = std::iter::from_fn(|| late.turn()).collect();
+        assert_eq!(few.len(), limits::STREAMS_ALWAYS);
+        drop(held);
+        assert!(late.turn().is_some(), "there is room again");
+    }
+
     #[test]
     fn a_connection_has_so_many_requests_at_once_and_gets_them_back() {
-        let wire = Wire::of(Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
+        let wire = wire(&Together::default());
         let mut turns: Vec<Turn> = std::iter::from_fn(|| wire.turn()).collect();
         assert_eq!(turns.len(), limits::STREAMS);
         assert!(wire.turn().is_none());

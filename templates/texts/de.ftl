@@ -227,6 +227,7 @@ client-bearer-only = Bearer-only-Anwendungen dürfen keine Anmeldung im Browser 
 realm-not-found = Diesen Realm gibt es nicht
 page-not-found = Unter dieser Adresse gibt es keine Seite.
 action-expired = Die Aktion ist abgelaufen. Bitte melden Sie sich neu an.
+action-expired-next = Wenn Sie eben ein neues Passwort gespeichert haben, gilt es schon: Melden Sie sich damit an.
 cookie-not-found = Ihr Browser hat das Cookie dieser Anmeldung nicht mitgeschickt. Es ist vielleicht abgelaufen, oder Cookies sind abgeschaltet: Schalten Sie sie dann ein und beginnen Sie in der Anwendung noch einmal.
 different-user = Sie sind in dieser Sitzung bereits als anderer Benutzer „{ $username }“ angemeldet. Bitte melden Sie sich zuerst ab.
 reset-not-allowed = Das Zurücksetzen des Passworts ist nicht erlaubt

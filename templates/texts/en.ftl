@@ -236,6 +236,7 @@ client-bearer-only = Bearer-only applications are not allowed to initiate browse
 realm-not-found = Realm does not exist
 page-not-found = There is no page at this address.
 action-expired = Action expired. Please continue with login now.
+action-expired-next = If you have just saved a new password, it is in force: sign in with it.
 cookie-not-found = Your browser did not send the cookie of this sign-in. It may have expired, or cookies may be switched off: if so, switch them on, then start again from the application.
 different-user = You are already authenticated as different user '{ $username }' in this session. Please sign out first.
 reset-not-allowed = Reset Credential not allowed

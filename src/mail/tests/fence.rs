@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::outbox::{Claim, Outcome};
 use super::server::{Script, Server as Fake};
 use super::*;
+use crate::store::dialect;
 
 fn lease(rig: &Rig, limit: usize) -> Vec<Claim> {
     rig.tx(|tx| outbox::lease(tx, &Entropy, (&rig.realm.id, 0), (limit, 60)))
@@ -218,6 +219,51 @@ fn two_nodes_send_every_mail_once() {
         let mails = server.mails();
         let people: BTreeSet<&String> = mails.iter().flat_map(|mail| &mail.to).collect();
         assert_eq!((mails.len(), people.len()), (80, 80));
+    });
+}
+
+/// On SQLite there is one writer at a time, so nobody sleeps in a transaction beside another.
+#[test]
+fn a_pace_in_the_hands_of_a_frozen_node_holds_up_no_other_mail() {
+    on_both(|database| {
+        let rig = Rig::new(database, json!({}));
+        if rig
+            .store
+            .read(dialect::synchronous_standbys)
+            .unwrap()
+            .is_none()
+        {
+            return;
+        }
+        let paced = rig.send_to("bob@people.example");
+        let other = rig.send_to("alice@people.example");
+        rig.tx(|tx| {
+            outbox::batch::join(tx, &paced, "mailing", None)?;
+            let pace = pace::Pace {
+                per_domain_minute: Some(600),
+                ..pace::Pace::default()
+            };
+            pace::set(tx, "mailing", pace)
+        });
+        let (frozen, is_frozen) = std::sync::mpsc::channel();
+        let (thaw, thawed) = std::sync::mpsc::channel::<()>();
+        let store = rig.store.clone();
+        let sleeper = std::thread::spawn(move || {
+            store.tx(|tx| {
+                let names = ["mailing/domain".to_owned()];
+                let locked = dialect::lock_paces(tx, &names)?;
+                frozen.send(locked.0.len()).unwrap();
+                let _ = thawed.recv_timeout(Duration::from_secs(4));
+                Ok::<_, StoreError>(())
+            })
+        });
+        assert_eq!(is_frozen.recv(), Ok(1));
+        let taken: Vec<OutboxId> = lease(&rig, 4).into_iter().map(|mail| mail.id).collect();
+        assert_eq!(taken, [other], "only what needs none of those buckets");
+        thaw.send(()).unwrap();
+        sleeper.join().unwrap().unwrap();
+        let taken: Vec<OutboxId> = lease(&rig, 4).into_iter().map(|mail| mail.id).collect();
+        assert_eq!(taken, [paced]);
     });
 }
 

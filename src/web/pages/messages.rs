@@ -41,6 +41,8 @@ pub struct ErrorPage {
     pub message: Text,
     /// Back to the client, where it is known and proven.
     pub back: Option<Href>,
+    /// Where a person may sign in, for whom this page came too late.
+    pub sign_in: Option<Href>,
     /// The number under which the log tells the rest.
     pub request_id: String,
 }

@@ -168,7 +168,13 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
     let error = |name: &str, back: &str| ErrorPage {
         message: Text::key("invalid-parameter").with("name", words(name)),
         back: Href::to(back),
+        sign_in: None,
         request_id: words("0192f3c4-5d6e-7f80-9a1b-2c3d4e5f6071"),
+    };
+    let late = ErrorPage {
+        message: Text::key("action-expired"),
+        sign_in: Href::to("https://id.example/realms/shop/account/"),
+        ..error("", "")
     };
     let account = |name: &str, email| Account {
         sign_out: action(),
@@ -244,6 +250,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         ),
         sample("error", error("redirect_uri", "")),
         sample("error-back", error("scope", "https://shop.example/")),
+        sample("error-late", late),
         sample(
             "onwards",
             Onwards {

@@ -10,6 +10,7 @@ mod kills;
 mod pace;
 mod retention;
 mod terminal;
+mod ways;
 
 use std::time::Duration;
 

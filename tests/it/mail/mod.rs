@@ -2,6 +2,7 @@
 
 mod corpus;
 mod foreign;
+mod hanging;
 mod throughput;
 mod tokens;
 

@@ -44,9 +44,11 @@ impl Terminal {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let quoted = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8")));
         let line = quoted.collect::<Vec<_>>().join(" ");
-        let mut script = Command::new("script");
+        // Whoever runs the tests in the background has Ctrl-C ignored, and that is inherited.
+        let mut script = Command::new("env");
         script
-            .args(["-qfec", &format!("stty cols 80 rows 24; exec {line}")])
+            .args(["--default-signal=INT", "script", "-qfec"])
+            .arg(format!("stty cols 80 rows 24; exec {line}"))
             .arg("/dev/null")
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
