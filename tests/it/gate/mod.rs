@@ -3,6 +3,7 @@
 //! Rows of the threat list are named in the doc comments of their tests.
 
 pub mod admin;
+mod approval;
 mod audit;
 mod crowd;
 pub mod faults;
