@@ -175,17 +175,22 @@ fn claim_addresses(
     if !shared(before) || shared(after) {
         return Ok(());
     }
-    let Err((count, some)) = user::claims::claim_addresses(context.tx, &before.id)? else {
+    let taken = user::claims::claim_addresses(context.tx, &before.id)?;
+    if taken.is_empty() {
         return Ok(());
-    };
+    }
     // Whoever manages realms need not see their people.
     let named = match context.require(&["view-users", "manage-users"]) {
-        Ok(()) => format!(" ({})", some.join(", ")),
+        Ok(()) => {
+            let some: Vec<&str> = taken.iter().take(10).map(String::as_str).collect();
+            format!(" (first: {})", some.join(", "))
+        }
         Err(_) => String::new(),
     };
     Err(AdminError::Conflict(format!(
-        "duplicateEmailsAllowed cannot be switched off: {count} addresses are those of more than one user, or another \
-         user's user name{named}. Change these first"
+        "duplicateEmailsAllowed cannot be switched off: {} addresses are those of two users, or another user's user \
+         name{named}. Change these first",
+        taken.len()
     )))
 }
 

@@ -11,23 +11,15 @@ use crate::kernel::RealmId;
 use crate::store::schema::{login_names, users};
 use crate::store::{StoreError, Tx, db};
 
-/// So many of the addresses that are in the way are named.
-const NAMED: i64 = 10;
-
-/// Makes every address of the realm its person's name. Changes nothing where some cannot be: answers how many those
-/// are, and the first of them.
+/// Makes every address of the realm its person's name, or none where some cannot be: answers these, as they are
+/// compared.
 ///
 /// # Errors
 /// The database fails; a unique violation where somebody takes one of the names meanwhile.
-pub fn claim_addresses(
-    tx: &mut Tx<'_>,
-    realm: &RealmId,
-) -> Result<Result<(), (i64, Vec<String>)>, StoreError> {
+pub fn claim_addresses(tx: &mut Tx<'_>, realm: &RealmId) -> Result<Vec<String>, StoreError> {
     let shared = shared(tx, realm)?;
     if !shared.is_empty() {
-        let count = i64::try_from(shared.len()).unwrap_or(i64::MAX);
-        let named = usize::try_from(NAMED).unwrap_or_default();
-        return Ok(Err((count, shared.into_iter().take(named).collect())));
+        return Ok(shared);
     }
     db!(tx, |c| users::table
         .filter(users::realm_id.eq(realm))
@@ -50,7 +42,7 @@ pub fn claim_addresses(
             login_names::user_id
         ))
         .execute(c))?;
-    Ok(Ok(()))
+    Ok(Vec::new())
 }
 
 /// The keys of the addresses that two people have, or that one has and another signs in by.

@@ -10,7 +10,7 @@ use crate::support::rp::RelyingParty;
 
 const LIST: (Method, &str) = (Method::GET, "/t1/users");
 
-async fn token(app: &TestApp, rp: &RelyingParty, user: &User) -> String {
+async fn token(rp: &RelyingParty, user: &User) -> String {
     let answer = rp.password_grant(&user.username, &user.password).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.text("access_token").to_owned()
@@ -41,7 +41,7 @@ async fn make(app: &TestApp, token: &str, body: Value) {
 }
 
 async fn lists(app: &TestApp, rp: &RelyingParty, user: &User) -> u16 {
-    let token = token(app, rp, user).await;
+    let token = token(rp, user).await;
     call(app, &token, LIST, None).await.status
 }
 
@@ -58,10 +58,7 @@ async fn the_clients_of_administrators_are_changed_by_those_who_have_every_power
         .await;
     let cli = at(&app, &app.legacy, "admin-cli");
     for name in ["admin-cli", "security-admin-console"] {
-        let (clerk, chief) = (
-            token(&app, &cli, &clerk).await,
-            token(&app, &cli, &chief).await,
-        );
+        let (clerk, chief) = (token(&cli, &clerk).await, token(&cli, &chief).await);
         let (path, _) = client(&app, &chief, name).await;
         let secret = format!("{path}/client-secret");
         let evil =
@@ -99,7 +96,7 @@ async fn whoever_manages_clients_gets_no_powers_by_an_administrators_sign_in(app
         .await;
     let cli = at(&app, &app.legacy, "admin-cli");
     let trap = at(&app, &app.native, "trap");
-    let by_clerk = token(&app, &cli, &clerk).await;
+    let by_clerk = token(&cli, &clerk).await;
     for attributes in [
         json!({}),
         json!({ "admin.powers": "" }),
@@ -149,7 +146,7 @@ async fn scripts_of_administrators_work_until_somebody_lesser_touches_their_clie
     let cli = at(&app, &app.legacy, "admin-cli");
     let script = at(&app, &app.legacy, "script");
     let secret = script.secret.clone();
-    let by_chief = token(&app, &cli, &chief).await;
+    let by_chief = token(&cli, &chief).await;
     let body = json!({ "clientId": "script", "secret": secret, "directAccessGrantsEnabled": true,
         "serviceAccountsEnabled": true });
     make(&app, &by_chief, body).await;
@@ -182,7 +179,7 @@ async fn scripts_of_administrators_work_until_somebody_lesser_touches_their_clie
     let mapped = call(&app, &by_chief, (Method::POST, &map), Some(&body)).await;
     assert_eq!(mapped.status, 204, "{}", mapped.body);
 
-    let by_clerk = token(&app, &cli, &clerk).await;
+    let by_clerk = token(&cli, &clerk).await;
     let touched = json!({ "description": "by the clerk" });
     let answer = call(&app, &by_clerk, (Method::PUT, &path), Some(&touched)).await;
     assert_eq!(answer.status, 204, "{}", answer.body);
