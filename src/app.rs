@@ -17,6 +17,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
+use crate::admin::import_rights;
 use crate::admin::users::cohort;
 use crate::campaign;
 use crate::config::{Proxies, limits};
@@ -121,6 +122,7 @@ pub fn importer(engine: &Engine) -> import::run::Importer {
         store: engine.store.clone(),
         hasher: engine.hasher.clone(),
         entropy: engine.entropy,
+        rights: None,
     }
 }
 
@@ -184,7 +186,11 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         None => None,
     };
     let mail = engine.mailer.spawn();
-    let imports = import::worker::Running::start(importer(&engine), Arc::clone(&engine.keyring));
+    let importer = import::run::Importer {
+        rights: Some(import_rights::of(engine.clone().into_inner())),
+        ..importer(&engine)
+    };
+    let imports = import::worker::Running::start(importer, Arc::clone(&engine.keyring));
     Ok(Running {
         engine,
         public: public_handle,

@@ -108,12 +108,13 @@ pub fn set(
         .iter()
         .any(|known| known.action == row.action);
     waiting::put(tx, user, &row)?;
-    // What is due later leaves the tokens of today alone; once it is due, the gate refuses them.
-    if action == update_password::NAME && row.due_at <= now {
-        if waits {
-            user::not_before::raise(tx, user, now)?;
-        } else {
-            user::not_before::raise_anew(tx, user, now)?;
+    if action == update_password::NAME {
+        if !waits {
+            user::not_before::flag(tx, &[user], now)?;
+        }
+        // What is due later leaves the tokens of today alone; once it is due, the gate refuses them.
+        if row.due_at <= now {
+            user::not_before::raise(tx, &[user], now)?;
         }
     }
     Ok(())
@@ -132,8 +133,6 @@ pub fn waive(
     lock_user(tx, user, Lock::Update)?;
     let waited = waiting::remove(tx, user, action)?;
     if waited && action == update_password::NAME {
-        let now = tx.now()?;
-        user::not_before::settle(tx, user, now)?;
         end_everything(tx, user, entropy)?;
     }
     Ok(waited)

@@ -1,7 +1,8 @@
 //! Who calls: the bearer token, judged in the same transaction as the work, and what its holder may manage.
 //!
 //! Invariant: what a caller may do is what the database says of the person now, cut down to what a token of that
-//! client and scope could carry; the token's own claims about roles are never read.
+//! client and scope could carry, and to what the client is approved for; the token's own claims about roles are never
+//! read.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::approval;
 use super::error::AdminError;
 use super::powers::Powers;
 use crate::kernel::{RoleId, UserId};
@@ -58,7 +60,10 @@ pub fn identify(
         .ok_or(AdminError::Unauthorized)?;
     let plan = home.plan(&client, &Scope::stored(&standing.token.scope));
     let carried = roles_in_token(tx, &home, &plan, &standing.facts.user.id)?;
-    let powers = Powers::of(&home, &carried.ids);
+    let mut powers = Powers::of(&home, &carried.ids);
+    if standing.facts.user.service_client.is_none() {
+        powers = approval::carried(&client, powers);
+    }
     Ok(Caller {
         user: standing.facts.user.id,
         powers,

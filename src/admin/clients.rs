@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::approval;
 use super::ask::Ask;
 use super::call::{Context, Outcome, Reply};
 use super::client_checks;
@@ -47,13 +48,16 @@ pub fn find(context: &mut Context<'_, '_>, ask: &Ask) -> Result<Client, AdminErr
 }
 
 /// The path's client, to be changed: not one whose service account has powers that the caller lacks, for who holds
-/// the client holds them (threat V136).
+/// the client holds them, and not those by which administrators come (threat V136).
 ///
 /// # Errors
 /// The caller may not, or the realm has none of that id.
 pub fn find_to_change(context: &mut Context<'_, '_>, ask: &Ask) -> Result<Client, AdminError> {
     context.require(&["manage-clients"])?;
     let client = find(context, ask)?;
+    if !approval::may_change(context, &client) {
+        return Err(AdminError::Forbidden);
+    }
     if let Some(account) = user::rows::service_account(context.tx, &client.id)?
         && !context.outranks(&account.id)?
     {
@@ -129,6 +133,7 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     settings
         .attributes
         .insert("realm_client".into(), "false".into());
+    approval::note(context, None, &mut settings, &sent);
     let secret = new_secret(context, &mut settings, &sent)?;
     let mappers = match sent.get("protocolMappers") {
         Some(sent) => read_mappers(sent.clone(), |_| fresh())?,
@@ -174,6 +179,7 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let config = Arc::clone(&context.config);
     let mut after = before.clone();
     after.settings = lay_over(&before.settings, &sent)?;
+    approval::note(context, Some(&before.settings), &mut after.settings, &sent);
     derive_origins(&mut after.settings, &sent);
     if let Some(enabled) = flag_of(&sent, "enabled") {
         after.enabled = enabled;

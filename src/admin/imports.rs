@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::ask::{Ask, Page};
+use super::authors;
 use super::call::{Call, Context, Outcome, Reply};
 use super::error::AdminError;
 use super::powers::Powers;
@@ -18,7 +19,7 @@ use crate::import::lease;
 use crate::import::upload::{self, LONGEST_KEY, PIECE, Upload};
 use crate::import::verdicts::{self, State, Verdict};
 use crate::import::{Format, IfExists, Options};
-use crate::kernel::{ImportId, RoleId};
+use crate::kernel::{ImportId, RoleId, UserId};
 use crate::oidc::engine::Engine;
 use crate::web::spreadsheet;
 
@@ -361,6 +362,9 @@ fn shown(job: &Job) -> Value {
 /// The caller may not, there is none, or it is over.
 pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let job = found(context, ask)?;
+    let over_http = job.options.roles.is_some();
+    let author = over_http.then(|| UserId::new(job.author.as_str()));
+    authors::may_stop(context, author.as_ref())?;
     if !lease::cancel(context.tx, &job.realm_id, &job.id)? {
         return Err(AdminError::Conflict("The import is over already".into()));
     }

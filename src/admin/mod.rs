@@ -3,7 +3,9 @@
 //! Every call is one transaction in which the caller's token is judged by the gate, the caller's powers are read from
 //! the database, the work is done and its audit event is written. There is no route here without a token.
 
+pub mod approval;
 pub mod ask;
+pub mod authors;
 pub mod call;
 pub mod caller;
 pub mod campaigns;
@@ -14,6 +16,7 @@ pub mod clients;
 pub mod composites;
 pub mod error;
 pub mod groups;
+pub mod import_rights;
 pub mod imports;
 pub mod json;
 pub mod links;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use crate::client::Client;
 use crate::kernel::RoleId;
 use crate::oidc::catalog::RealmConfig;
@@ -59,6 +61,33 @@ impl Powers {
     /// Whether there is any power over that realm.
     pub fn any_of(&self, realm: &str) -> bool {
         self.0.iter().any(|(of, _)| of == realm)
+    }
+
+    /// Those that are here and there.
+    pub fn both(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).cloned().collect())
+    }
+
+    /// As text, to be stored.
+    pub fn text(&self) -> String {
+        let pairs = self.0.iter().map(|(realm, role)| json!([realm, role]));
+        Value::Array(pairs.collect()).to_string()
+    }
+
+    /// That text, read; what is none stands for no power.
+    pub fn read(text: &str) -> Self {
+        Self(serde_json::from_str(text).unwrap_or_default())
+    }
+
+    /// Those over that realm.
+    pub fn over(&self, realm: &str) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|(of, _)| of == realm)
+                .cloned()
+                .collect(),
+        )
     }
 
     /// Whether there is no power at all.

@@ -22,6 +22,7 @@ use crate::oidc::provision::{
 use crate::realm::{self, Realm, RealmSettings, valid_name};
 use crate::role;
 use crate::store::corrupt;
+use crate::user;
 
 /// Seeing a realm's full settings.
 const SEE: [&str; 2] = ["view-realm", "manage-realm"];
@@ -148,6 +149,7 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         name.clone_into(&mut after.name);
         rename(context, &before, name)?;
     }
+    claim_addresses(context, (&before, &after))?;
     realm::rows::update(context.tx, &after)?;
     if before.settings.smtp_server != after.settings.smtp_server {
         // Mail that rests because of the old settings tries the new ones at once.
@@ -162,6 +164,34 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         .detail("fields", sent.keys().cloned().collect::<Vec<String>>());
     context.record(event)?;
     Ok(Reply::NoContent)
+}
+
+/// Where people may not share addresses any more, everybody signs in by theirs again.
+fn claim_addresses(
+    context: &mut Context<'_, '_>,
+    (before, after): (&Realm, &Realm),
+) -> Result<(), AdminError> {
+    let shared = |realm: &Realm| realm.settings.duplicate_emails_allowed;
+    if !shared(before) || shared(after) {
+        return Ok(());
+    }
+    let taken = user::claims::claim_addresses(context.tx, &before.id)?;
+    if taken.is_empty() {
+        return Ok(());
+    }
+    // Whoever manages realms need not see their people.
+    let named = match context.require(&["view-users", "manage-users"]) {
+        Ok(()) => {
+            let some: Vec<&str> = taken.iter().take(10).map(String::as_str).collect();
+            format!(" (first: {})", some.join(", "))
+        }
+        Err(_) => String::new(),
+    };
+    Err(AdminError::Conflict(format!(
+        "duplicateEmailsAllowed cannot be switched off: {} addresses are those of two users, or another user's user \
+         name{named}. Change these first",
+        taken.len()
+    )))
 }
 
 /// `DELETE /admin/realms/{realm}`.

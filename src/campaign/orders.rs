@@ -3,7 +3,7 @@
 use super::recipients;
 use super::rows::{self, Campaign, NEVER, State};
 use super::settings::{Kind, Settings};
-use crate::kernel::{Entropy, RealmId, Timestamp};
+use crate::kernel::{Entropy, RealmId, RoleId, Timestamp};
 use crate::link;
 use crate::mail::outbox::batch;
 use crate::mail::pace;
@@ -117,6 +117,19 @@ pub fn resume(tx: &mut Tx<'_>, id: &str) -> Result<Option<Ordered>, StoreError> 
 /// # Errors
 /// The database fails.
 pub fn cancel(tx: &mut Tx<'_>, id: &str, revoke: bool) -> Result<Option<Ordered>, StoreError> {
+    cancel_for(tx, id, (revoke, &[]))
+}
+
+/// The same by an administrator: people who have one of these roles, which are beyond them, keep their links (threat
+/// V137).
+///
+/// # Errors
+/// The database fails.
+pub fn cancel_for(
+    tx: &mut Tx<'_>,
+    id: &str,
+    (revoke, beyond): (bool, &[RoleId]),
+) -> Result<Option<Ordered>, StoreError> {
     let Some(mut campaign) = rows::locked(tx, id)? else {
         return Ok(None);
     };
@@ -127,7 +140,7 @@ pub fn cancel(tx: &mut Tx<'_>, id: &str, revoke: bool) -> Result<Option<Ordered>
     batch::cancel(tx, id, "cancelled")?;
     recipients::skip_waiting(tx, id, "cancelled")?;
     if revoke {
-        link::revoke_campaign(tx, &campaign.realm_id, id)?;
+        link::revoke_campaign(tx, (&campaign.realm_id, id), beyond)?;
     }
     campaign.state = State::Cancelled;
     campaign.reason = None;

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Flow, FlowProof};
+use super::{BY_LINK, Flow, FlowProof};
 use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId};
 use crate::link::LinkId;
 use crate::store::schema::flows;
@@ -164,3 +164,92 @@ pub fn rebind(tx: &mut Tx<'_>, from: &str, to: &str) -> Result<(), StoreError> {
     .execute(c))?;
     Ok(())
 }
+
+/// Takes from every parked flow of a person what was proved in it, in whichever browser: a session of theirs was
+/// ended, and no tab that was left open brings one back (threat V108). Such a flow begins anew with the sign-in page,
+/// and its step moves on, so that a request that holds it loses. A flow whose only proof is a link stays: it signs
+/// nobody in, and ends with its link.
+///
+/// # Errors
+/// The database fails.
+pub fn forget_person(tx: &mut Tx<'_>, user: &UserId) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        flows::table
+            .filter(flows::user_id.eq(user))
+            .filter(flows::finished_at.is_null())
+            .filter(flows::proof_amr.is_null().or(flows::proof_amr.ne(BY_LINK)))
+    )
+    .set((&NOBODY, flows::step.eq(flows::step + 1)))
+    .execute(c))?;
+    Ok(())
+}
+
+/// The same for every flow of one browser, whoever has proved something in it.
+///
+/// # Errors
+/// The database fails.
+pub fn forget_browser(tx: &mut Tx<'_>, browser_digest: &str) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        flows::table
+            .filter(flows::browser_digest.eq(browser_digest))
+            .filter(flows::user_id.is_not_null())
+            .filter(flows::finished_at.is_null())
+            .filter(flows::proof_amr.is_null().or(flows::proof_amr.ne(BY_LINK)))
+    )
+    .set((&NOBODY, flows::step.eq(flows::step + 1)))
+    .execute(c))?;
+    Ok(())
+}
+
+/// The same where a person takes a browser over in `flow`: what others have proved in it, and what `before` has,
+/// whose session was the browser's.
+///
+/// # Errors
+/// The database fails.
+pub fn forget_others(
+    tx: &mut Tx<'_>,
+    flow: &Flow,
+    (user, before): (&UserId, Option<&UserId>),
+) -> Result<(), StoreError> {
+    let before = before.filter(|before| *before != user);
+    db!(tx, |c| diesel::update(
+        flows::table
+            .filter(flows::id.ne(&flow.id))
+            .filter(
+                flows::browser_digest
+                    .eq(&flow.browser_digest)
+                    .and(flows::user_id.ne(user))
+                    .or(flows::user_id.eq(before))
+            )
+            .filter(flows::finished_at.is_null())
+            .filter(flows::proof_amr.is_null().or(flows::proof_amr.ne(BY_LINK)))
+    )
+    .set((&NOBODY, flows::step.eq(flows::step + 1)))
+    .execute(c))?;
+    Ok(())
+}
+
+/// What a flow is in which nobody has proved anything: what was typed and agreed to is gone as well.
+#[derive(AsChangeset)]
+#[diesel(table_name = flows, treat_none_as_null = true)]
+struct Nobody {
+    user_id: Option<UserId>,
+    proved_at: Option<Timestamp>,
+    proof_amr: Option<String>,
+    proof_epoch: Option<AuthEpoch>,
+    session_id: Option<SessionId>,
+    flash: Option<String>,
+    remember_me: bool,
+    consented: bool,
+}
+
+const NOBODY: Nobody = Nobody {
+    user_id: None,
+    proved_at: None,
+    proof_amr: None,
+    proof_epoch: None,
+    session_id: None,
+    flash: None,
+    remember_me: false,
+    consented: false,
+};

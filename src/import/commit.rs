@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::Counts;
 use super::check::{NewPassword, Rules};
 use super::draft::Problem;
 use super::jobs::{self, Job};
 use super::lease;
 use super::plan::{self, Directory, Item, Refusal};
 use super::produce::Chunk;
-use super::run::Work;
+use super::run::{Importer, Step, Work};
 use super::seen::Seen;
 use super::verdicts::{self, Verdict};
 use super::write::Pen;
-use super::{Counts, Options};
 use crate::kernel::Entropy;
 use crate::password::{Hasher, Password, Salt};
 use crate::store::{StoreError, Tx};
@@ -29,11 +29,13 @@ enum Outcome {
     Committed(Vec<Verdict>),
     /// The marker is not where this chunk begins, or the lease is not ours.
     Elsewhere(Option<Box<Job>>),
+    /// Whoever began the job may import nobody any more.
+    NoLonger,
 }
 
 impl Work {
-    /// Commits a chunk; `false` where the lease is lost.
-    pub(super) async fn commit(&mut self, chunk: Arc<Chunk>) -> Result<bool, StoreError> {
+    /// Commits a chunk.
+    pub(super) async fn commit(&mut self, chunk: Arc<Chunk>) -> Result<Step, StoreError> {
         let hashes = Arc::new(self.hashes(&chunk).await?);
         let mut tried = 0;
         loop {
@@ -48,8 +50,9 @@ impl Work {
                             seen.take(person, item.line);
                         }
                     }
-                    return Ok(true);
+                    return Ok(Step::Committed);
                 }
+                Ok(Outcome::NoLonger) => return Ok(Step::NoLonger),
                 Ok(Outcome::Elsewhere(job)) => {
                     let ours = job.filter(|job| {
                         job.lease_token.as_deref() == Some(&self.token)
@@ -57,11 +60,11 @@ impl Work {
                     });
                     // The commit whose answer never came had gone through.
                     let Some(job) = ours else {
-                        return Ok(false);
+                        return Ok(Step::Lost);
                     };
                     self.counts = job.counts;
                     self.replay(&chunk).await?;
-                    return Ok(true);
+                    return Ok(Step::Committed);
                 }
                 Err(error) if tried < TRIES => {
                     tried += 1;
@@ -83,7 +86,7 @@ impl Work {
         let (chunk, hashes) = (Arc::clone(chunk), Arc::clone(hashes));
         let (rules, seen) = (Arc::clone(&self.rules), Arc::clone(&self.seen));
         let (job, token, before) = (self.job.clone(), self.token.clone(), self.counts);
-        let entropy = self.importer.entropy;
+        let (importer, entropy) = (self.importer.clone(), self.importer.entropy);
         self.importer
             .store
             .run(move |store| {
@@ -98,9 +101,12 @@ impl Work {
                         let now = jobs::in_realm(tx, &job.realm_id, &job.id)?;
                         return Ok(Outcome::Elsewhere(now.map(Box::new)));
                     }
+                    let Some(options) = importer.still_meant(tx, &job)? else {
+                        return Ok(Outcome::NoLonger);
+                    };
                     let pen = Pen {
                         rules: &rules,
-                        options: &job.options,
+                        options: &options,
                         entropy: &entropy,
                         now: tx.now()?,
                         hashes: &hashes,
@@ -124,11 +130,12 @@ impl Work {
         }
         let wanted = {
             let (chunk, rules) = (Arc::clone(chunk), Arc::clone(&self.rules));
-            let (seen, options) = (Arc::clone(&self.seen), self.job.options.clone());
+            let (seen, job) = (Arc::clone(&self.seen), self.job.clone());
+            let importer = self.importer.clone();
             self.importer
                 .store
                 .run(move |store| {
-                    store.read(|tx| worth_hashing(tx, &rules, &options, &seen, &chunk))
+                    store.read(|tx| worth_hashing(tx, (&importer, &job), &rules, &seen, &chunk))
                 })
                 .await?
         };
@@ -168,15 +175,18 @@ fn plain(items: &[Item]) -> impl Iterator<Item = (i64, &Password)> {
 
 fn worth_hashing(
     tx: &mut Tx<'_>,
+    (importer, job): (&Importer, &Job),
     rules: &Rules,
-    options: &Options,
     seen: &Mutex<Seen>,
     chunk: &Chunk,
 ) -> Result<Vec<(i64, Password)>, StoreError> {
+    let Some(options) = importer.still_meant(tx, job)? else {
+        return Ok(Vec::new());
+    };
     let directory = Directory::load(tx, rules, &chunk.items)?;
     let fates = plan::decide(
         tx,
-        (rules, options),
+        (rules, &options),
         (&directory, &seen.lock()),
         &chunk.items,
     )?;

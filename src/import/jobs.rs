@@ -79,6 +79,8 @@ pub struct Job {
     pub realm_id: RealmId,
     /// What it is doing.
     pub state: State,
+    /// Who began it: a user's id, or a word for the host.
+    pub author: String,
     /// How it is meant.
     pub options: Options,
     /// SHA-256 of the file, in base64url.
@@ -105,6 +107,7 @@ struct JobRow {
     id: ImportId,
     realm_id: RealmId,
     state: String,
+    author: String,
     options: String,
     digest: Option<String>,
     total: Option<i64>,
@@ -135,6 +138,7 @@ impl TryFrom<JobRow> for Job {
             id: row.id,
             realm_id: row.realm_id,
             state,
+            author: row.author,
             options,
             digest: row.digest,
             total: row.total,

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Counts;
 use super::check::Rules;
 use super::format::{FileError, Format};
 use super::invite;
@@ -22,11 +21,17 @@ use super::produce::{Chunk, produce};
 use super::scan::{Scan, scan};
 use super::seen::Seen;
 use super::verdicts;
-use crate::kernel::{Entropy, RealmId};
+use super::{Counts, Options};
+use crate::kernel::{Entropy, RealmId, RoleId};
 use crate::password::Hasher;
 use crate::realm::{self, Realm, RequiredActionConfig};
 use crate::store::events::{self, Event};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
+
+/// Says which roles whoever began a job may hand out now; `None` where they may import nobody any more. Asked anew for
+/// every chunk: powers change while a million people are gone through (threats V137, V145).
+pub type Rights =
+    Arc<dyn Fn(&mut Tx<'_>, &Job) -> Result<Option<Vec<RoleId>>, StoreError> + Send + Sync>;
 
 /// Where a job's file is read from, more than once.
 pub trait Source: Send + Sync + 'static {
@@ -46,6 +51,8 @@ pub struct Importer {
     pub hasher: Hasher,
     /// Randomness.
     pub entropy: Entropy,
+    /// Who judges those who began a job over HTTP; absent on the host's command line, which may all.
+    pub rights: Option<Rights>,
 }
 
 /// A job and the lease on it.
@@ -82,6 +89,20 @@ pub enum Stop {
     Asked,
     /// The job was cancelled, or another worker has it.
     Lost,
+}
+
+/// Why a job ends whose author has lost the right to it.
+const NO_LONGER: &str = "Whoever began this import may no longer manage these people: another administrator can \
+    import the rest of the file";
+
+/// What became of a chunk.
+pub(super) enum Step {
+    /// It is stored.
+    Committed,
+    /// The lease is somebody else's.
+    Lost,
+    /// Whoever began the job may import nobody any more.
+    NoLonger,
 }
 
 /// A job at work.
@@ -158,6 +179,22 @@ impl Importer {
         };
         work.note_total(total).await?;
         work.run(source, format, total, watch).await
+    }
+
+    /// How a job is meant, as far as whoever began it may still mean it; `None` where they may not at all.
+    pub(super) fn still_meant(
+        &self,
+        tx: &mut Tx<'_>,
+        job: &Job,
+    ) -> Result<Option<Options>, StoreError> {
+        let (Some(rights), Some(_)) = (&self.rights, &job.options.roles) else {
+            return Ok(Some(job.options.clone()));
+        };
+        let roles = rights(tx, job)?;
+        Ok(roles.map(|roles| Options {
+            roles: Some(roles),
+            ..job.options.clone()
+        }))
     }
 
     async fn realm(
@@ -272,8 +309,18 @@ impl Work {
             }
             if chunk.last <= done {
                 self.replay(&chunk).await?;
-            } else if !self.commit(chunk).await? {
-                return Ok(Ended::Stopped(Stop::Lost, self.counts));
+                continue;
+            }
+            match self.commit(chunk).await? {
+                Step::Committed => {}
+                Step::Lost => return Ok(Ended::Stopped(Stop::Lost, self.counts)),
+                Step::NoLonger => {
+                    let error = FileError::Format(NO_LONGER.to_owned());
+                    return self
+                        .importer
+                        .fail(&self.job, &self.token, self.counts, &error)
+                        .await;
+                }
             }
         }
         let progress = Progress {

@@ -2,7 +2,7 @@
 
 use super::create::{queue, store, unsent, words};
 use super::{Link, LinkId, NewLink, Purpose, Sender, State, rows, with_user};
-use crate::kernel::{RealmId, UserId};
+use crate::kernel::{RealmId, RoleId, UserId};
 use crate::mail::Tools;
 use crate::realm::Realm;
 use crate::store::dialect::{Lock, lock_user};
@@ -87,15 +87,16 @@ pub fn revoke(tx: &mut Tx<'_>, user: &UserId, id: &LinkId) -> Result<bool, Store
     rows::revoke(tx, (user, id), now)
 }
 
-/// Takes back what a campaign has sent and nobody has used; answers how many links.
+/// Takes back what a campaign has sent and nobody has used, apart from the links of people who have one of these
+/// roles; answers how many.
 ///
 /// # Errors
 /// The database fails.
 pub fn revoke_campaign(
     tx: &mut Tx<'_>,
-    realm: &RealmId,
-    campaign: &str,
+    (realm, campaign): (&RealmId, &str),
+    spared: &[RoleId],
 ) -> Result<usize, StoreError> {
     let now = tx.now()?;
-    rows::revoke_campaign(tx, (realm, campaign), now)
+    rows::revoke_campaign(tx, (realm, campaign), spared, now)
 }

@@ -5,9 +5,9 @@
 use diesel::prelude::*;
 
 use super::{Link, LinkId, Purpose};
-use crate::kernel::{RealmId, Timestamp, UserId};
+use crate::kernel::{RealmId, RoleId, Timestamp, UserId};
 use crate::mail::OutboxId;
-use crate::store::schema::{campaigns, links};
+use crate::store::schema::{campaigns, links, user_roles};
 use crate::store::{StoreError, Tx, corrupt, db};
 use crate::user::AuthEpoch;
 
@@ -313,13 +313,15 @@ pub(super) fn revoke(
     Ok(revoked == 1)
 }
 
-/// Takes back every link of a campaign that is not committed; answers how many.
+/// Takes back every link of a campaign that is not committed, but for people who have one of these roles; answers how
+/// many.
 ///
 /// # Errors
 /// The database fails.
 pub(super) fn revoke_campaign(
     tx: &mut Tx<'_>,
     (realm, campaign): (&RealmId, &str),
+    spared: &[RoleId],
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     db!(tx, |c| diesel::update(
@@ -328,6 +330,13 @@ pub(super) fn revoke_campaign(
             .filter(links::campaign_id.eq(campaign))
             .filter(links::committed_at.is_null())
             .filter(links::revoked_at.is_null())
+            .filter(
+                links::user_id.ne_all(
+                    user_roles::table
+                        .filter(user_roles::role_id.eq_any(spared))
+                        .select(user_roles::user_id)
+                )
+            )
     )
     .set(links::revoked_at.eq(now))
     .execute(c))

@@ -17,6 +17,7 @@ use super::show::{Face, Reply, store_failed};
 use super::steps::Browser;
 use super::texts;
 use crate::client::{Client, redirect};
+use crate::flow;
 use crate::kernel::sha256_base64;
 use crate::session::{self, Session};
 use crate::store::events::{self, Event};
@@ -165,6 +166,10 @@ impl Visit {
         for session in current.iter().chain(asked.hinted.iter()) {
             self.end(tx, engine, &config, session)?;
         }
+        if let Some(browser) = self.browser.id(&cookies) {
+            // Whoever is told to have signed out has, in every tab of this browser.
+            flow::rows::forget_browser(tx, &sha256_base64(browser.as_bytes()))?;
+        }
         let mut reply = match &asked.target {
             Some(target) => self.leave(&face, engine, target, &asked),
             None => face.message(engine, "signed-out-title", "signed-out"),
@@ -282,6 +287,7 @@ impl Visit {
         if !session::rows::delete(tx, &session.id)? {
             return Ok(());
         }
+        flow::rows::forget_person(tx, &session.user_id)?;
         let now = tx.now()?;
         let event = Event::new(&config.realm.id, "LOGOUT")
             .user(&session.user_id)

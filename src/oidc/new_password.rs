@@ -165,7 +165,6 @@ pub(super) fn store(
     };
     credential::set_password(tx, user, &password)?;
     waiting::remove(tx, user, update_password::NAME)?;
-    user::not_before::settle(tx, user, now)?;
     assign::end_everything(tx, user, entropy)?;
     let changed = user::rows::by_id(tx, user)?;
     Ok(changed.map_or_else(|| AuthEpoch::new(""), |user| user.auth_epoch))

@@ -15,7 +15,7 @@ use super::sso::{self, Opening};
 use crate::action::gate::{Cleared, Outstanding, Provenance, Subject, Waiting, clear};
 use crate::action::kinds::{update_password, update_profile};
 use crate::client::Client;
-use crate::flow::{Flash, Flow, FlowProof, ResponseMode};
+use crate::flow::{self, Flash, Flow, FlowProof, ResponseMode};
 use crate::kernel::{RealmId, Timestamp, sha256_base64};
 use crate::link::{self, LinkId};
 use crate::login::device;
@@ -207,6 +207,9 @@ fn open(
     let realm = &scene.config.realm;
     let before = cookie_session(tx, scene)?;
     let user = cleared.user();
+    // The browser is this person's now: what others have proved in it is over.
+    let left = before.as_ref().map(|session| &session.user_id);
+    flow::rows::forget_others(tx, flow, (&user.id, left))?;
     if let Some(before) = before {
         if before.user_id == user.id
             && before.auth_epoch == user.auth_epoch

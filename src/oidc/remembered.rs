@@ -9,6 +9,7 @@ use super::catalog::RealmConfig;
 use super::engine::Engine;
 use super::next::{Kept, Remember, SessionCookie};
 use super::steps::Browser;
+use crate::flow;
 use crate::kernel::{Timestamp, sha256_base64};
 use crate::realm::Realm;
 use crate::session::remember::{self, Stored};
@@ -133,6 +134,7 @@ fn stolen(
     if !session::rows::delete(tx, &session.id)? {
         return Ok(());
     }
+    flow::rows::forget_person(tx, &session.user_id)?;
     let now = tx.now()?;
     let event = Event::new(&session.realm_id, "REMEMBER_ME_ERROR")
         .user(&session.user_id)

@@ -149,6 +149,7 @@ diesel::table! {
         attributes -> Text,
         extra -> Text,
         created_at -> BigInt,
+        flagged_at -> BigInt,
     }
 }
 

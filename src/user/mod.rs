@@ -2,6 +2,7 @@
 
 pub mod audience;
 pub mod bulk;
+pub mod claims;
 pub mod credential;
 pub mod name;
 pub mod not_before;

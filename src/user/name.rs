@@ -27,13 +27,27 @@ pub enum NameError {
     NotAnAddress,
 }
 
-/// The form in which names are compared: NFKC, case folded, trimmed.
+/// The form in which names are compared: NFKC, case folded, trimmed. The domain of an address is compared as the name
+/// servers know it (RFC 5891), for `bücher.example` and `xn--bcher-kva.example` take the same mail; what is stored and
+/// shown is what was typed.
 pub fn name_key(text: &str) -> String {
+    let text = text.trim();
     // ASCII is its own NFKC form; most names are plain, and an import asks for hundreds of thousands.
     if text.is_ascii() {
-        return text.trim().to_ascii_lowercase();
+        return text.to_ascii_lowercase();
     }
-    let folded = caseless::default_case_fold_str(&text.trim().nfkc().collect::<String>());
+    if let Some((local, domain)) = text
+        .rsplit_once('@')
+        .filter(|(_, domain)| !domain.is_ascii())
+        && let Ok(url::Host::Domain(known)) = url::Host::parse(domain)
+    {
+        return format!("{}@{known}", folded(local));
+    }
+    folded(text)
+}
+
+fn folded(text: &str) -> String {
+    let folded = caseless::default_case_fold_str(&text.nfkc().collect::<String>());
     folded.nfkc().collect::<String>().trim().to_owned()
 }
 
@@ -128,6 +142,70 @@ mod tests {
             assert_eq!(name_key(&name_key(one)), name_key(one));
         }
         assert_ne!(name_key("alice"), name_key("alicia"));
+    }
+
+    /// V156: one mailbox is one name, however its domain is written.
+    #[test]
+    fn a_domain_is_one_in_unicode_and_in_ascii() {
+        for (one, two) in [
+            ("a@bücher.example", "a@xn--bcher-kva.example"),
+            ("a@BÜCHER.example", "A@XN--BCHER-KVA.EXAMPLE"),
+            ("a@bu\u{308}cher.example", "a@bücher.example"),
+            ("a@bücher\u{3002}example", "a@bücher.example"),
+            ("a@straße.example", "a@xn--strae-oqa.example"),
+            ("jörg@bücher.example", "JÖRG@xn--bcher-kva.example"),
+            ("ａ@ｐｅｏｐｌｅ.example", "a@people.example"),
+            ("a@почта.example", "a@xn--80a1acny.example"),
+        ] {
+            assert_eq!(name_key(one), name_key(two), "{one} {two}");
+            assert_eq!(name_key(&name_key(one)), name_key(one));
+        }
+        // Another domain, although its letters fold to the same ones; and another mailbox.
+        assert_ne!(name_key("a@straße.example"), name_key("a@strasse.example"));
+        assert_ne!(name_key("a@bücher.example"), name_key("b@bücher.example"));
+        // What is no domain is compared as any name is.
+        assert_eq!(name_key("josé@home é"), name_key("JOSÉ@HOME É"));
+        assert_eq!(name_key("x@１２７.0.0.1"), "x@127.0.0.1");
+    }
+
+    /// V156: 550 addresses, of which only the plain ones are any, each stored as it was typed.
+    #[test]
+    fn of_hundreds_of_addresses_the_plain_ones_are_taken() {
+        let locals = [
+            "a", "Alice", "a.b", "a+tag", "o'neil", "a_b", "1", "x-y", "jörg", "a=b",
+        ];
+        let domains = [
+            "people.example",
+            "mail.people.example",
+            "xn--bcher-kva.example",
+            "bücher.example",
+            "a-b.example",
+        ];
+        let mut taken = 0;
+        let mut refused = 0;
+        for local in locals {
+            for domain in domains {
+                let address = format!("{local}@{domain}");
+                assert_eq!(parse_email(&address).as_deref(), Ok(address.as_str()));
+                taken += 1;
+                for bad in [
+                    format!("{local}@evil@{domain}"),
+                    format!("{local}@{domain}@"),
+                    format!("{local}＠{domain}"),
+                    format!("{local}﹫{domain}"),
+                    format!("{local}@{domain},eve@evil.example"),
+                    format!("{local}@{domain}\r\nRCPT TO:<eve@evil.example>"),
+                    format!("{local}@{domain}\0"),
+                    format!("\u{202e}{local}@{domain}"),
+                    format!("{local}%evil.example@{domain}"),
+                    format!("{local} @{domain}"),
+                ] {
+                    assert!(parse_email(&bad).is_err(), "{bad:?}");
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!((taken, refused), (50, 500));
     }
 
     #[test]

@@ -128,7 +128,8 @@ CREATE TABLE users (
   service_client TEXT REFERENCES clients(id) ON DELETE CASCADE,
   attributes TEXT NOT NULL,
   extra TEXT NOT NULL,
-  created_at BIGINT NOT NULL
+  created_at BIGINT NOT NULL,
+  flagged_at BIGINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX users_username ON users(realm_id, username_key);
 CREATE INDEX users_email ON users(realm_id, email_key);

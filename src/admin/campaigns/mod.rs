@@ -156,7 +156,7 @@ pub fn resume(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
 }
 
 /// `POST /campaigns/{campaign}/cancel`; with `?revokeLinks=true` the links that nobody has used end too, also
-/// when everybody was mailed.
+/// when everybody was mailed, but for those of people whose powers the caller lacks.
 ///
 /// # Errors
 /// The caller may not, there is none, or it is over and its links are not meant.
@@ -164,7 +164,8 @@ pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let campaign = find(context, ask)?;
     let revoke = ask.flag("revokeLinks").unwrap_or(false);
-    let done = orders::cancel(context.tx, &campaign.id, revoke)?;
+    let beyond = order::beyond(&context.config, &context.caller.powers);
+    let done = orders::cancel_for(context.tx, &campaign.id, (revoke, &beyond))?;
     ordered(context, &campaign, (done, "ADMIN_CAMPAIGN_CANCEL"))
 }
 

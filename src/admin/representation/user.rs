@@ -179,7 +179,10 @@ impl<'a> UserRepresentation<'a> {
                 .iter()
                 .any(|action| action == update_password::NAME),
             status: Status::of(user, details, now).as_str(),
-            not_before: user.not_before.seconds(),
+            not_before: details
+                .flagged_at
+                .map_or(user.not_before, |at| at.max(user.not_before))
+                .seconds(),
             last_sign_in: details.last_sign_in.map(Timestamp::millis),
             temporary_password_expires_at: details.password_expires_at.map(Timestamp::millis),
             extra: &user.extra,

@@ -33,12 +33,13 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
             "A service account changes with its client".into(),
         ));
     }
-    let after = changed(context, &before, &sent)?;
+    let shown = user::not_before::shown(context.tx, &before)?;
+    let after = changed(context, (&before, shown), &sent)?;
     let typed = password::in_body(&sent)?;
     let wanted = Wanted::read(&sent)?;
     let names = waiting_names(context, &before)?;
     let plan = Plan::make(&context.config.actions, &names, &wanted)?;
-    refuse_stale_copy(&before, &sent, &plan)?;
+    refuse_stale_copy(shown, &sent, &plan)?;
     let unique_email = !context.config.realm.settings.duplicate_emails_allowed;
     user::rows::update(context.tx, &after, unique_email)?.map_err(fields::conflict)?;
     if let Some(typed) = &typed {
@@ -76,7 +77,7 @@ fn waiting_names(context: &mut Context<'_, '_>, user: &User) -> Result<Vec<Strin
 /// The person with the request's plain fields.
 fn changed(
     context: &Context<'_, '_>,
-    before: &User,
+    (before, shown): (&User, Timestamp),
     sent: &Map<String, Value>,
 ) -> Result<User, AdminError> {
     let mut after = before.clone();
@@ -95,26 +96,38 @@ fn changed(
     if let Some(enabled) = flag_of(sent, "enabled") {
         after.enabled = enabled;
     }
-    // A copy of the representation carries the old time back; it never moves back.
-    if let Some(seconds) = number_of(sent, "notBefore") {
+    // A copy carries back what it was shown, which may be the time of a flag; only a later one is meant.
+    if let Some(seconds) = number_of(sent, "notBefore").filter(|sent| *sent > shown.seconds()) {
         after.not_before = after.not_before.max(Timestamp::from_seconds(seconds));
     }
     Ok(after)
 }
 
+/// What only a representation that was read has, and no script makes up.
+const READ_ONLY: [&str; 3] = ["createdTimestamp", "access", "totp"];
+
 /// A script that read the person before the flag was set cannot take the flag by writing its copy back (threat V179).
+/// There are SDKs that do not know `notBefore` and leave it out of their copies; of those nobody can tell how old they
+/// are.
 fn refuse_stale_copy(
-    before: &User,
+    shown: Timestamp,
     sent: &Map<String, Value>,
     plan: &Plan,
 ) -> Result<(), AdminError> {
-    let older = number_of(sent, "notBefore").is_some_and(|sent| sent < before.not_before.seconds());
-    if older && plan.takes_reset() {
-        return Err(AdminError::Conflict(
-            "User has been flagged for a password reset since this representation was read".into(),
-        ));
+    if !plan.takes_reset() {
+        return Ok(());
     }
-    Ok(())
+    let refused = match number_of(sent, "notBefore") {
+        Some(sent) if sent < shown.seconds() => {
+            "User has been flagged for a password reset since this representation was read: read it again"
+        }
+        None if READ_ONLY.iter().any(|field| sent.contains_key(*field)) => {
+            "This copy of the user would take the password reset and does not say how old it is: send its notBefore \
+             as well, or only the fields that change"
+        }
+        Some(_) | None => return Ok(()),
+    };
+    Err(AdminError::Conflict(refused.into()))
 }
 
 /// What is left to do for the actions once a password has been set beside them.

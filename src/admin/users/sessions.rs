@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::admin::ask::Ask;
 use crate::admin::call::{Context, Outcome, Reply};
 use crate::admin::error::AdminError;
+use crate::flow;
 use crate::kernel::SessionId;
 use crate::session::{self, Session, SessionKind};
 use crate::user::User;
@@ -58,6 +59,7 @@ fn show(
 pub fn logout(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let user = context.managed_user(ask)?;
     let ended = session::rows::delete_of_user(context.tx, &user.id)?;
+    flow::rows::forget_person(context.tx, &user.id)?;
     let event = context
         .event("ADMIN_USER_LOGOUT")
         .user(&user.id)
@@ -82,6 +84,7 @@ pub fn delete(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         return Err(AdminError::Forbidden);
     }
     session::rows::delete(context.tx, &id)?;
+    flow::rows::forget_person(context.tx, &session.user_id)?;
     let event = context
         .event("ADMIN_SESSION_DELETE")
         .user(&session.user_id)

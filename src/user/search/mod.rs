@@ -111,6 +111,8 @@ pub struct Details {
     pub last_sign_in: Option<Timestamp>,
     /// Whether there was a link to set a password, and time alone has ended the last one.
     pub link_expired: bool,
+    /// When a password reset was last demanded: copies from before take none.
+    pub flagged_at: Option<Timestamp>,
 }
 
 /// The realm's people that the audience lets through, by user name.
@@ -226,6 +228,14 @@ pub fn details(tx: &mut Tx<'_>, users: &[User]) -> Result<HashMap<UserId, Detail
             .load(c))?;
         for (id, at) in seen {
             all.entry(id).or_default().last_sign_in = Some(at);
+        }
+        let flagged: Vec<(UserId, Timestamp)> = db!(tx, |c| users::table
+            .filter(users::id.eq_any(&ids))
+            .filter(users::flagged_at.gt(0))
+            .select((users::id, users::flagged_at))
+            .load(c))?;
+        for (id, at) in flagged {
+            all.entry(id).or_default().flagged_at = Some(at);
         }
         let now = tx.now()?;
         let last: Vec<(UserId, Option<Timestamp>)> = db!(tx, |c| links::table

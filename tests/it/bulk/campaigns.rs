@@ -368,3 +368,42 @@ async fn nobody_renews_a_link_of_a_mailing_that_was_stopped(app: TestApp) {
     assert_eq!(cancelled.status, 204, "{}", cancelled.body);
     assert_eq!(renew(ids[1].clone()).await, Renewed::Never);
 }
+
+on_both!(who_stops_a_mailing_takes_back_the_links_of_those_they_may_manage);
+/// V137: an administrator's link is not ended by somebody with fewer powers, in a mailing as by itself.
+async fn who_stops_a_mailing_takes_back_the_links_of_those_they_may_manage(app: TestApp) {
+    app.mailbox().await;
+    app.user("sp-plain").without_password().await;
+    app.user("sp-chief")
+        .without_password()
+        .client_role("realm-management", "realm-admin")
+        .await;
+    let clerk = app
+        .user("clerk")
+        .client_role("realm-management", "manage-users")
+        .await;
+    let body =
+        json!({ "name": "Welcome", "kind": "pre-registration", "audience": with_prefix("sp-") });
+    let id = start(&app, body).await;
+    until(&app, &id, "done").await;
+    let live = || {
+        app.sql(&format!(
+            "SELECT username AS value FROM links JOIN users ON users.id = links.user_id \
+             WHERE campaign_id = '{id}' AND revoked_at IS NULL ORDER BY username"
+        ))
+    };
+    assert_eq!(live(), ["sp-chief", "sp-plain"]);
+    let path = format!("/campaigns/{id}/cancel?revokeLinks=true");
+    let lesser = super::Admin {
+        app: &app,
+        realm: "t1",
+        username: clerk.username.clone(),
+        password: clerk.password.clone(),
+    };
+    let answer = lesser.call(Method::POST, &path, None).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    assert_eq!(live(), ["sp-chief"]);
+    let answer = operator(&app).call(Method::POST, &path, None).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+    assert_eq!(live(), Vec::<String>::new());
+}

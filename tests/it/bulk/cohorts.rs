@@ -358,3 +358,44 @@ async fn an_order_ends_when_its_author_may_no_longer_give_it(app: TestApp) {
             .contains("another administrator")
     );
 }
+
+on_both!(nobody_stops_the_order_of_a_superior);
+/// V137: an order of somebody with more powers is stopped by them, and by who has as many.
+async fn nobody_stops_the_order_of_a_superior(app: TestApp) {
+    let manager = |name: &'static str, role: &'static str| {
+        app.user(name).client_role("realm-management", role)
+    };
+    let clerk = manager("su-clerk", "manage-users").await;
+    let other = manager("su-other", "manage-users").await;
+    let chief = manager("su-chief", "realm-admin").await;
+    people(&app, "su0", 150).await;
+    let admin = |user: &crate::support::app::User| Admin {
+        app: &app,
+        realm: "t1",
+        username: user.username.clone(),
+        password: user.password.clone(),
+    };
+    for (author, callers) in [
+        (&chief, [(&clerk, 403), (&chief, 204)]),
+        (&clerk, [(&other, 204), (&clerk, 409)]),
+        (&clerk, [(&chief, 204), (&clerk, 409)]),
+    ] {
+        let order = json!({ "filter": with_prefix("su0"), "add": ["UPDATE_PASSWORD"], "compromised": true });
+        let answer = admin(author).post("/users/required-actions", order).await;
+        let id = answer.body["id"].as_str().expect("a job").to_owned();
+        // Somebody works on it, and is busy with something else for a while.
+        app.database().execute(&format!(
+            "UPDATE cohort_jobs SET state = 'running', lease_token = 'busy', lease_until = 9000000000000000 \
+             WHERE id = '{id}'"
+        ));
+        for (caller, status) in callers {
+            let path = format!("/jobs/{id}/cancel");
+            let answer = admin(caller).call(Method::POST, &path, None).await;
+            assert_eq!(
+                answer.status, status,
+                "{}: {}",
+                caller.username, answer.body
+            );
+        }
+    }
+}

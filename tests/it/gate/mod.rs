@@ -2,7 +2,8 @@
 //!
 //! Rows of the threat list are named in the doc comments of their tests.
 
-mod admin;
+pub mod admin;
+mod approval;
 mod audit;
 mod crowd;
 pub mod faults;

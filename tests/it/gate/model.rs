@@ -8,6 +8,7 @@ use crate::support::app::{TestApp, User};
 use crate::support::browser::{Browser, Cookies};
 use crate::support::database::{on_both, soak};
 use crate::support::dice::Dice;
+use crate::support::rp::RelyingParty;
 
 /// A browser before the page for a new password, and the seconds for which it has been.
 struct AtGate {
@@ -255,62 +256,192 @@ fn sid(browser: &Browser) -> String {
     browser.cookie("sid").unwrap_or_default()
 }
 
+/// The cookie by which a browser's flows are found.
+fn flow(browser: &Browser) -> String {
+    browser.cookie("flow").unwrap_or_default()
+}
+
+fn shows(browser: &Browser, page: &str) -> bool {
+    let shown = browser.page.as_ref();
+    shown.and_then(|page| page.marker.as_deref()) == Some(page)
+}
+
+/// A tab that somebody left before the terms, with their password typed.
+struct Parked {
+    tab: Browser,
+    rp: RelyingParty,
+    person: String,
+    /// The cookie by which its flow is found now.
+    flow: String,
+    /// Nobody has signed out at that browser since, and nobody else has signed in.
+    fresh: bool,
+}
+
+/// A browser that two people share.
+struct Shared {
+    browser: Browser,
+    owners: BTreeMap<String, String>,
+    ended: BTreeSet<String>,
+    older: Vec<Cookies>,
+    parked: Vec<Parked>,
+    at: String,
+}
+
+impl Shared {
+    fn pick(dice: &mut Dice, length: usize) -> usize {
+        usize::try_from(dice.up_to(1000)).unwrap() % length
+    }
+
+    /// What was left goes with the browser's cookie, where a step has given it another one.
+    fn carry(&mut self, before: &str) {
+        let now = flow(&self.browser);
+        for parked in &mut self.parked {
+            if parked.flow == before && !before.is_empty() {
+                parked.flow.clone_from(&now);
+            }
+        }
+    }
+
+    async fn sign_out(&mut self) {
+        let leaving = sid(&self.browser);
+        let path = "/realms/t1/protocol/openid-connect/logout";
+        self.browser.open_path(path).await;
+        if !shows(&self.browser, "logout") {
+            return;
+        }
+        self.browser.press("confirmLogout").await;
+        self.ended.insert(leaving);
+        let here = flow(&self.browser);
+        for parked in &mut self.parked {
+            parked.fresh &= parked.flow != here;
+        }
+    }
+
+    /// Whose the code is that the browser arrived with, and that it is one of these people's.
+    async fn arrive(&mut self, rp: &RelyingParty, before: &str, allowed: &[Option<String>]) {
+        let arrival = self.browser.assert_redirect_to(rp);
+        let subject = arrival.exchange().await.assert_tokens().subject;
+        let found = Some(subject.clone());
+        assert!(allowed.contains(&found), "{subject}: {}", self.at);
+        if sid(&self.browser) != before {
+            let here = flow(&self.browser);
+            for parked in &mut self.parked {
+                parked.fresh &= parked.flow != here || parked.person == subject;
+            }
+        }
+        self.owners.insert(sid(&self.browser), subject);
+        self.older.push(self.browser.cookies());
+    }
+
+    fn owner(&self, session: &str) -> Option<String> {
+        let owner = self.owners.get(session);
+        owner.filter(|_| !self.ended.contains(session)).cloned()
+    }
+
+    async fn sign_in(&mut self, person: &User, rp: &RelyingParty, leave: bool) {
+        let before = sid(&self.browser);
+        self.browser.authorize(rp).await;
+        let came_with = flow(&self.browser);
+        let mut expected = self.owner(&before);
+        if shows(&self.browser, "login") {
+            self.browser.sign_in(person).await;
+            self.carry(&came_with);
+            expected = Some(person.id.as_str().to_owned());
+            if shows(&self.browser, "terms") && leave {
+                let fresh = self.browser.tab();
+                self.parked.push(Parked {
+                    tab: std::mem::replace(&mut self.browser, fresh),
+                    rp: rp.clone(),
+                    person: person.id.as_str().to_owned(),
+                    flow: flow(&self.browser),
+                    fresh: true,
+                });
+                return;
+            }
+        }
+        if shows(&self.browser, "terms") {
+            let came_with = flow(&self.browser);
+            self.browser.press("accept").await;
+            self.carry(&came_with);
+        }
+        self.arrive(rp, &before, &[expected]).await;
+    }
+
+    /// Opens a tab again that was left; nobody types anything.
+    async fn return_to(&mut self, which: usize) {
+        let Parked {
+            tab,
+            rp,
+            person,
+            fresh,
+            ..
+        } = self.parked.remove(which);
+        let url = tab.page().url.clone();
+        let before = sid(&self.browser);
+        self.browser = tab;
+        self.browser.open(url).await;
+        if shows(&self.browser, "terms") {
+            let came_with = flow(&self.browser);
+            self.browser.press("accept").await;
+            self.carry(&came_with);
+        }
+        if self.browser.got_a_code() {
+            let allowed = [fresh.then_some(person), self.owner(&before)];
+            self.arrive(&rp, &before, &allowed).await;
+        }
+    }
+}
+
 on_both!(nobody_at_a_shared_browser_becomes_somebody_else);
-/// V108: two people take turns at one browser, sign out or do not, lose cookies and get older ones back. Whoever typed
-/// the password is who the token is for; without one it is whose session the cookie is; a session that was signed out
-/// is nobody's. Three walks of 40 turns, or 250 with `VESTIBULE_SOAK=1`.
+/// V108: two people take turns at one browser, sign out or do not, leave tabs before the terms and come back to them,
+/// lose cookies and get older ones back. Whoever typed the password is who the token is for; without one it is whose
+/// session the cookie is; a session that was signed out is nobody's, and so is a tab that was left before somebody
+/// signed out or somebody else signed in. Three walks of 50 turns, or 250 with `VESTIBULE_SOAK=1`.
 async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
+    let mut came_back = 0;
     for seed in 1..=(if soak() { 250 } else { 3 }) {
         let mut dice = Dice::new(seed);
         let people = [
             app.user(&format!("alice-{seed}")).await,
             app.user(&format!("bob-{seed}")).await,
         ];
-        let mut owners: BTreeMap<String, String> = BTreeMap::new();
-        let mut ended: BTreeSet<String> = BTreeSet::new();
-        let mut older: Vec<Cookies> = Vec::new();
-        let mut browser = app.browser();
-        for turn in 0..40 {
-            let at = format!("seed {seed}, turn {turn}");
-            match dice.up_to(7) {
+        let mut shared = Shared {
+            browser: app.browser(),
+            owners: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            older: Vec::new(),
+            parked: Vec::new(),
+            at: String::new(),
+        };
+        for turn in 0..50 {
+            shared.at = format!("seed {seed}, turn {turn}");
+            let person = &people[Shared::pick(&mut dice, 2)];
+            match dice.up_to(9) {
                 0 => {
-                    let mut cookies = browser.cookies();
+                    let mut cookies = shared.browser.cookies();
                     cookies.retain(|_, _| dice.up_to(2) == 0);
-                    browser.set_cookies(cookies);
+                    shared.browser.set_cookies(cookies);
                 }
-                1 if !older.is_empty() => {
-                    let which = usize::try_from(dice.up_to(100)).unwrap() % older.len();
-                    browser.set_cookies(older[which].clone());
+                1 if !shared.older.is_empty() => {
+                    let which = Shared::pick(&mut dice, shared.older.len());
+                    shared.browser.set_cookies(shared.older[which].clone());
                 }
-                2 => {
-                    let leaving = sid(&browser);
-                    let path = "/realms/t1/protocol/openid-connect/logout";
-                    browser.open_path(path).await;
-                    let page = browser.page().marker.clone();
-                    if page.as_deref() == Some("logout") {
-                        browser.press("confirmLogout").await;
-                        ended.insert(leaving);
+                2 => shared.sign_out().await,
+                3 | 4 if !shared.parked.is_empty() => {
+                    came_back += 1;
+                    let which = Shared::pick(&mut dice, shared.parked.len());
+                    shared.return_to(which).await;
+                }
+                turn => {
+                    if turn % 2 == 0 {
+                        app.require(person, "TERMS_AND_CONDITIONS").await;
                     }
-                }
-                _ => {
-                    let rp = [&app.rp, &app.foreign][usize::try_from(dice.up_to(2)).unwrap()];
-                    let before = sid(&browser);
-                    browser.authorize(rp).await;
-                    let expected = if browser.got_a_code() {
-                        assert!(!ended.contains(&before), "a session that was ended: {at}");
-                        owners.get(&before).cloned()
-                    } else {
-                        let person = &people[usize::try_from(dice.up_to(2)).unwrap()];
-                        browser.assert_page("login").sign_in(person).await;
-                        Some(person.id.as_str().to_owned())
-                    };
-                    let arrival = browser.assert_redirect_to(rp);
-                    let subject = arrival.exchange().await.assert_tokens().subject;
-                    assert_eq!(Some(&subject), expected.as_ref(), "{at}");
-                    owners.insert(sid(&browser), subject);
-                    older.push(browser.cookies());
+                    let rp = [&app.rp, &app.foreign][Shared::pick(&mut dice, 2)];
+                    let leave = dice.up_to(2) == 0;
+                    shared.sign_in(person, rp, leave).await;
                 }
             }
         }
     }
+    assert!(came_back > 3, "only {came_back} tabs were opened again");
 }

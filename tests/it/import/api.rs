@@ -13,7 +13,7 @@ use super::people;
 use crate::support::app::TestApp;
 use crate::support::database::{ADMIN, Kind, on_both};
 
-async fn token(app: &TestApp, realm: &str, username: &str, password: &str) -> String {
+pub(super) async fn token(app: &TestApp, realm: &str, username: &str, password: &str) -> String {
     let mut client = app.legacy.in_realm(realm);
     client.client_id = "admin-cli".to_owned();
     client.secret = None;
@@ -22,11 +22,11 @@ async fn token(app: &TestApp, realm: &str, username: &str, password: &str) -> St
     answer.text("access_token").to_owned()
 }
 
-async fn operator(app: &TestApp) -> String {
+pub(super) async fn operator(app: &TestApp) -> String {
     token(app, "master", ADMIN.0, ADMIN.1).await
 }
 
-fn request(app: &TestApp, token: &str, method: Method, tail: &str) -> RequestBuilder {
+pub(super) fn request(app: &TestApp, token: &str, method: Method, tail: &str) -> RequestBuilder {
     let url = app.here(&format!(
         "{}/admin/realms/t1/user-imports{tail}",
         app.public_url()
@@ -34,13 +34,13 @@ fn request(app: &TestApp, token: &str, method: Method, tail: &str) -> RequestBui
     app.http.request(method, url).bearer_auth(token)
 }
 
-async fn answer(request: RequestBuilder) -> (u16, Value) {
+pub(super) async fn answer(request: RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.expect("an answer");
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or(Value::Null))
 }
 
-async fn post(
+pub(super) async fn post(
     app: &TestApp,
     token: &str,
     query: &str,
@@ -51,7 +51,7 @@ async fn post(
 }
 
 /// Waits until the job is over.
-async fn over(app: &TestApp, token: &str, id: &str) -> Value {
+pub(super) async fn over(app: &TestApp, token: &str, id: &str) -> Value {
     let began = Instant::now();
     loop {
         let (status, job) = answer(request(app, token, Method::GET, &format!("/{id}"))).await;
@@ -64,7 +64,7 @@ async fn over(app: &TestApp, token: &str, id: &str) -> Value {
     }
 }
 
-fn id(answer: &(u16, Value)) -> String {
+pub(super) fn id(answer: &(u16, Value)) -> String {
     assert_eq!(answer.0, 202, "{}", answer.1);
     answer.1["id"].as_str().expect("an id").to_owned()
 }

@@ -6,6 +6,7 @@ mod api;
 mod command;
 mod crash;
 mod hashes;
+mod rights;
 mod rules;
 mod takeover;
 

@@ -321,7 +321,7 @@ async fn what_was_taken_back_is_not_renewed(app: TestApp) {
     let revoked = app
         .tx(|tx| {
             let realm = realm::rows::by_name(tx, REALM)?.expect("realm t1");
-            link::revoke_campaign(tx, &realm.id, "spring")
+            link::revoke_campaign(tx, (&realm.id, "spring"), &[])
         })
         .await;
     assert_eq!(revoked, 1);

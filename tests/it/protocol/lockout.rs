@@ -118,6 +118,55 @@ async fn nobody_locks_a_person_out_of_the_browser_they_use(app: TestApp) {
     assert!(gets_in(&app, &home, &alice).await);
 }
 
+on_both!(keycloaks_protection_shuts_what_a_person_holds_until_they_sign_in_where_they_are_known);
+/// V122, as docs/threat-tests.md says it: without `bruteForceProtected` a stranger's wrong passwords touch nothing that
+/// the person holds. With it the gate is shut for everything of theirs, as in Keycloak, until the lock is over or they
+/// sign in with a browser that knows them; no session ends by it.
+async fn keycloaks_protection_shuts_what_a_person_holds_until_they_sign_in_where_they_are_known(
+    app: TestApp,
+) {
+    let alice = app.user("alice").await;
+    let silent = [("prompt", "none")];
+    for protected in [false, true] {
+        app.change_realm(move |realm| realm.settings.brute_force_protected = protected)
+            .await;
+        let (mut browser, arrival) = signed_in(&app, &alice, &app.rp).await;
+        let home = known(&browser);
+        let tokens = arrival.exchange().await.assert_tokens();
+        let refresh = tokens.refresh.clone().expect("a refresh token");
+        shut(&app, &alice).await;
+        let refreshed = app.rp.refresh(&refresh).await;
+        let told = app.rp.userinfo(&tokens.access).await;
+        browser.authorize_with(&app.rp, &silent).await;
+        if protected {
+            refreshed.assert_error("invalid_grant");
+            assert_eq!(told.status, 401, "{}", told.body);
+            browser.assert_error_to(&app.rp, "login_required");
+            assert!(gets_in(&app, &home, &alice).await, "where she is known");
+        } else {
+            assert_eq!((refreshed.status, told.status), (200, 200));
+            browser.assert_redirect_to(&app.rp);
+        }
+        // Nothing was used up, and no session has ended.
+        let refreshed = app.rp.refresh(&refresh).await;
+        assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+        browser
+            .authorize_with(&app.rp, &silent)
+            .await
+            .assert_redirect_to(&app.rp);
+        app.advance(Duration::from_secs(3600));
+    }
+    // Without such a browser it is over by itself.
+    let (_, arrival) = signed_in(&app, &alice, &app.rp).await;
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    shut(&app, &alice).await;
+    app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+    app.advance(Duration::from_secs(1000));
+    let refreshed = app.rp.refresh(&refresh).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+}
+
 /// Whether the gate has the person as locked.
 async fn is_locked(app: &TestApp, user: &User) -> bool {
     let id = user.id.clone();

@@ -22,6 +22,7 @@ mod hostile;
 mod injection;
 mod lockout;
 mod logout;
+mod names;
 mod outside;
 mod peers;
 mod redirects;

@@ -82,13 +82,29 @@ async fn a_remembered_session_comes_back_by_a_cookie_of_its_own(app: TestApp) {
 }
 
 on_both!(a_copied_remembering_cookie_ends_the_session_at_its_second_use);
-/// V110: whoever comes second, the thief or the person.
+/// V110: whoever comes second, the thief or the person. The tokens of that session end with it, and so does what was
+/// proved in a tab that is still open.
 async fn a_copied_remembering_cookie_ends_the_session_at_its_second_use(app: TestApp) {
     let alice = app.user("alice").await;
     let browser = remembered(&app, &alice).await;
     let elsewhere = remembered(&app, &alice).await;
+    let mut parked = browser.copy();
+    app.require(&alice, "TERMS_AND_CONDITIONS").await;
+    parked
+        .authorize_with(&app.rp, &[("prompt", "login")])
+        .await
+        .sign_in(&alice)
+        .await
+        .assert_page("terms");
+    app.waive(&alice, "TERMS_AND_CONDITIONS").await;
     let mut thief = restarted(&browser);
-    thief.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    let arrival = thief.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.clone().expect("a refresh token");
+    let refreshed = app.rp.refresh(&refresh).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.body);
+    let refresh = refreshed.text("refresh_token").to_owned();
+    assert_eq!(app.rp.userinfo(&tokens.access).await.status, 200);
     // Another tab of the same moment is no thief, and gets nothing.
     let mut tab = restarted(&browser);
     tab.authorize(&app.rp).await.assert_page("login");
@@ -99,6 +115,11 @@ async fn a_copied_remembering_cookie_ends_the_session_at_its_second_use(app: Tes
         .await
         .assert_page("login");
     assert_eq!(app.events(&alice, "REMEMBER_ME_ERROR"), 1);
+    app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+    for access in [&tokens.access, refreshed.text("access_token")] {
+        assert_eq!(app.rp.userinfo(access).await.status, 401);
+    }
+    parked.reload().await.assert_page("login");
     thief.authorize(&app.rp).await.assert_page("login");
     restarted(&thief)
         .authorize(&app.rp)

@@ -182,7 +182,7 @@ fn apply(tx: &mut Tx<'_>, realm: &RealmId, op: &Op) -> Result<String, StoreError
         Op::NotBefore { who, at: seconds } => {
             format!(
                 "{:?}",
-                vestibule::user::not_before::raise(tx, &user_id(who), at(seconds))?
+                vestibule::user::not_before::raise(tx, &[&user_id(who)], at(seconds))?
             )
         }
         Op::SetAction {

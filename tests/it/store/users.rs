@@ -309,7 +309,7 @@ fn every_change_of_a_gate_fact_writes_the_users_row() {
             }),
             ("epoch", &|tx| rows::bump_epoch(tx, id, epoch)),
             ("not before", &|tx| {
-                vestibule::user::not_before::raise(tx, id, later)
+                vestibule::user::not_before::raise(tx, &[id], later)
             }),
             ("lock", &|tx| rows::set_locked_until(tx, id, Some(later))),
             ("update", &|tx| {

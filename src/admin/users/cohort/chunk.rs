@@ -221,8 +221,11 @@ fn set_on_all(
             ))
             .execute(c))?;
         // As for one person: what is due later leaves the tokens of today alone.
-        if action == update_password::NAME && due_at <= now {
-            user::not_before::raise_all(tx, ids, now)?;
+        if action == update_password::NAME {
+            user::not_before::flag(tx, ids, now)?;
+            if due_at <= now {
+                user::not_before::raise(tx, ids, now)?;
+            }
         }
     }
     if plan.manner.revoke_sessions {
@@ -316,7 +319,10 @@ fn undo_one(
             waiting::put(tx, id, old)?;
             if old.action == update_password::NAME {
                 let now = tx.now()?;
-                user::not_before::raise_anew(tx, id, now)?;
+                user::not_before::flag(tx, &[id], now)?;
+                if old.due_at <= now {
+                    user::not_before::raise(tx, &[id], now)?;
+                }
             }
         }
     }

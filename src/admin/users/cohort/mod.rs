@@ -20,6 +20,7 @@ use super::audience::{self, canonical_or_same};
 use super::fields::{flag_of, text_of};
 use crate::action::assign::assignable;
 use crate::admin::ask::Ask;
+use crate::admin::authors;
 use crate::admin::call::{Context, Outcome, Reply};
 use crate::admin::error::AdminError;
 use crate::admin::json::{Shape, texts};
@@ -176,10 +177,11 @@ pub fn get(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
 /// `POST /jobs/{job}/cancel`: what is done stays done; undoing it is another call.
 ///
 /// # Errors
-/// The caller may not, there is no such job, or it has ended.
+/// The caller may not, or not stop its author; there is no such job, or it has ended.
 pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let job = find(context, ask)?;
+    authors::may_stop(context, job.order.author.user())?;
     if !rows::cancel(context.tx, &job.id)? {
         return Err(AdminError::Conflict(format!(
             "The job is {} and cannot be cancelled; undo takes back what it did",

@@ -37,6 +37,16 @@ pub enum Author {
     },
 }
 
+impl Author {
+    /// The administrator; `None` for the host.
+    pub const fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Host => None,
+            Self::Administrator { user, .. } => Some(user),
+        }
+    }
+}
+
 /// What is ordered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "what")]
