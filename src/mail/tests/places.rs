@@ -8,6 +8,7 @@ use super::*;
 fn opened(networks: &[&str]) -> Options {
     Options {
         outbound: Outbound::new(networks.iter().map(|text| text.parse().unwrap())),
+        insecure_plain: true,
         timing: HASTY,
         ..Options::default()
     }

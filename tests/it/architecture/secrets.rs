@@ -156,10 +156,17 @@ fn called(code: &str) -> Vec<String> {
     for call in [".eq(", ".ne("] {
         for (at, _) in code.match_indices(call) {
             let (before, after) = code.split_at(at);
-            let start = before
-                .rfind(|c: char| !is_word(c) && c != '.' && c != ':')
-                .map_or(0, |end| end + 1);
-            let compared = before[start..].trim_start_matches(':');
+            let (mut start, mut inside) = (at, 0);
+            for (index, c) in before.char_indices().rev() {
+                match c {
+                    ')' => inside += 1,
+                    '(' if inside > 0 => inside -= 1,
+                    c if inside > 0 || is_word(c) || matches!(c, '.' | ':') => {}
+                    _ => break,
+                }
+                start = index;
+            }
+            let compared = &before[start..];
             let other = &after[call.len()..];
             let other = &other[..other.find([')', ';']).unwrap_or(other.len())];
             let comparison = format!("{compared}{call}{other})");

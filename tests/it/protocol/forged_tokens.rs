@@ -251,7 +251,7 @@ async fn a_token_is_read_up_to_sixteen_kibibytes(app: TestApp) {
     let access = arrival.exchange().await.assert_tokens().access;
     let header = access.split('.').next().expect("a header");
     let mut claims = super::claims(&access);
-    claims["padding"] = json!("x".repeat(11 * 1024));
+    claims["padding"] = json!("x".repeat(21 * 512));
     let long = sign_as_the_realm(&app, header, &claims.to_string());
     assert!(
         (15 * 1024..16 * 1024).contains(&long.len()),

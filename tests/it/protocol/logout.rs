@@ -16,6 +16,9 @@ use crate::support::rp::RelyingParty;
 
 const BYE: &str = "https://rp.example/bye";
 
+/// What is done to a client.
+type Change = fn(&mut Client);
+
 async fn log_out(browser: &mut Browser, rp: &RelyingParty, parameters: &[(&str, &str)]) -> Answer {
     let endpoint = format!("{}/protocol/openid-connect/logout", rp.issuer);
     let url = Url::parse_with_params(&endpoint, parameters).expect("a URL");
@@ -205,7 +208,7 @@ async fn the_lists_signs_for_logout_uris_mean_what_they_say(app: TestApp) {
         ("absent", "https://rp.example/cb", true),
         ("absent", BYE, false),
     ] {
-        change_client(&app, "rp", |client| {
+        change_client(&app, "rp", move |client| {
             let attributes = &mut client.settings.attributes;
             let name = "post.logout.redirect.uris";
             match list {
@@ -240,10 +243,10 @@ async fn a_client_that_is_off_leads_nowhere(app: TestApp) {
             assert_eq!(said, (400, ""), "{}", by.0);
         }
     };
-    for (change, back) in [
+    let changes: [(Change, Change); 3] = [
         (
-            (|client| client.enabled = false) as fn(&mut Client),
-            (|client| client.enabled = true) as fn(&mut Client),
+            |client| client.enabled = false,
+            |client| client.enabled = true,
         ),
         (
             |client| client.settings.bearer_only = true,
@@ -253,7 +256,8 @@ async fn a_client_that_is_off_leads_nowhere(app: TestApp) {
             |client| client.settings.protocol = "saml".to_owned(),
             |client| client.settings.protocol = "openid-connect".to_owned(),
         ),
-    ] {
+    ];
+    for (change, back) in changes {
         change_client(&app, "rp", change).await;
         leads(BYE).await;
         change_client(&app, "rp", back).await;

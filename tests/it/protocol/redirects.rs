@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use url::Url;
 
-use super::{ask, change_client, redirected, signed_in};
+use super::{ask, change_client, redirected};
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
 use crate::support::html::Page;
