@@ -255,7 +255,10 @@ fn examine(tx: &mut Tx<'_>, who: &Subject) -> Result<Result<Facts, Outstanding>,
             else {
                 return Ok(Err(Outstanding::SessionEnded));
             };
-            if session.auth_epoch != user.auth_epoch {
+            // A token goes by its own time of issue; what a browser holds has none but that of the last proof.
+            let from_before = matches!(who.provenance, Provenance::Session { .. })
+                && session.auth_time.seconds() < realm.not_before.seconds();
+            if from_before || session.auth_epoch != user.auth_epoch {
                 return Ok(Err(Outstanding::Stale));
             }
             Some(session)

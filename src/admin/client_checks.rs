@@ -4,21 +4,11 @@ use url::Url;
 
 use super::error::AdminError;
 use super::powers::managed_realm;
-use crate::client::ClientSettings;
 use crate::client::redirect;
+use crate::client::{BY_SECRET, ClientSettings};
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::provision::MASTER;
 
-/// Schemes that a browser would run or read locally.
-const ILLEGAL: [&str; 7] = [
-    "javascript",
-    "data",
-    "vbscript",
-    "blob",
-    "file",
-    "about",
-    "filesystem",
-];
 /// Attributes that are URLs, with what Keycloak calls them.
 const URLS: [(&str, &str); 6] = [
     ("backchannel.logout.url", "Backchannel logout URL"),
@@ -59,6 +49,13 @@ pub fn settings(
     let mut faults: Vec<String> = Vec::new();
     if !matches!(&*settings.protocol, "openid-connect" | "saml") {
         faults.push(format!("Invalid protocol: {:.64}", settings.protocol));
+    }
+    if !settings.public_client && settings.client_authenticator_type != BY_SECRET {
+        tracing::warn!(
+            client_id,
+            method = format!("{:.64}", settings.client_authenticator_type),
+            "a client shall prove itself by a method that this server does not have, and gets nothing"
+        );
     }
     let root = settings.root_url.as_deref().filter(|url| !url.is_empty());
     if let Some(root) = root.filter(|url| !url.starts_with("${")) {
@@ -109,26 +106,17 @@ pub fn settings(
     }
 }
 
-fn is_illegal(url: &str) -> bool {
-    let scheme = url
-        .split(':')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    ILLEGAL.contains(&scheme.as_str())
-}
-
 fn url_fault(name: &str, url: &str) -> Option<String> {
-    if is_illegal(url) {
+    if redirect::has_forbidden_scheme(url) {
         return Some(format!("{name} uses an illegal scheme"));
     }
-    let valid = Url::parse(url).is_ok_and(|url| url.has_host());
+    let plain = !url.chars().any(char::is_control) && url.trim() == url;
+    let valid = plain && Url::parse(url).is_ok_and(|url| url.has_host());
     (!valid).then(|| format!("{name} is not a valid URL"))
 }
 
 fn redirect_fault(uri: &str) -> &'static str {
-    if is_illegal(uri) {
+    if redirect::has_forbidden_scheme(uri) {
         "uses an illegal scheme"
     } else if uri.contains('#') {
         "must not contain an URL fragment"

@@ -274,6 +274,9 @@ fn new_secret(
     if let Some(secret) = given {
         return Ok(Some(secret.to_owned()));
     }
+    if settings.client_authenticator_type != client::BY_SECRET {
+        return Ok(None);
+    }
     stamp(context, settings)?;
     Ok(Some(context.engine.entropy.token()))
 }

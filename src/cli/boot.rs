@@ -153,6 +153,7 @@ fn mail_options(config: &Config) -> mail::Options {
             user: login.username.clone(),
             proof: transport::Proof::Password(login.password.expose().to_owned()),
         }),
+        of_realm: false,
     });
     let default = server
         .zip(config.mail.from.clone())

@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use crate::kernel::{ClientScopeId, ClientUuid, RealmId};
 use crate::scope::Mapper;
 
+/// The one way in which confidential clients prove who they are here, by basic authentication or in the form.
+pub const BY_SECRET: &str = "client-secret";
+
 /// A client with everything a token request needs to know of it.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -102,7 +105,7 @@ impl Default for ClientSettings {
             service_accounts_enabled: false,
             full_scope_allowed: true,
             not_before: 0,
-            client_authenticator_type: "client-secret".to_owned(),
+            client_authenticator_type: BY_SECRET.to_owned(),
             protocol: "openid-connect".to_owned(),
             attributes: BTreeMap::new(),
             rest: Map::new(),
@@ -126,6 +129,24 @@ impl Client {
             .get(attribute)
             .map(String::as_str)
             .filter(|text| !text.is_empty())
+    }
+
+    /// Whether it speaks OpenID Connect; clients of other protocols are kept and given back, and get nothing.
+    pub fn speaks_openid(&self) -> bool {
+        self.settings.protocol == "openid-connect"
+    }
+
+    /// Whether its secret proves who it is. Where another method is prescribed, which this server does not have, it
+    /// does not (threat V086).
+    pub fn proves_itself_by_secret(&self) -> bool {
+        self.settings.client_authenticator_type == BY_SECRET
+    }
+
+    /// Whether people may be sent to this address with a code or an error (RFC 9700 section 2.1).
+    pub fn redirects_to(&self, uri: &str, public_url: &str) -> bool {
+        let settings = &self.settings;
+        let root = settings.root_url.as_deref();
+        redirect::matches(&settings.redirect_uris, uri, root, public_url)
     }
 
     /// The name that people see.

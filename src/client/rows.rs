@@ -81,15 +81,18 @@ pub fn by_id(
     row.map(|row| complete(tx, row)).transpose()
 }
 
-/// Id and `client_id` of every client of the realm.
+/// Id and `client_id` of every client of the realm, and whether it is enabled.
 ///
 /// # Errors
 /// The database fails.
-pub fn names(tx: &mut Tx<'_>, realm: &RealmId) -> Result<Vec<(ClientUuid, String)>, StoreError> {
+pub fn names(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+) -> Result<Vec<(ClientUuid, String, bool)>, StoreError> {
     db!(tx, |c| clients::table
         .filter(clients::realm_id.eq(realm))
         .order(clients::client_id)
-        .select((clients::id, clients::client_id))
+        .select((clients::id, clients::client_id, clients::enabled))
         .load(c))
 }
 

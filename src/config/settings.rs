@@ -201,7 +201,7 @@ settings! {
     FORWARDED_HEADER = Setting::text(
         "forwarded_header", "`x-forwarded-for` or `forwarded`", "x-forwarded-for",
     );
-    /// The networks beside the public internet that requests of ours may go to.
+    /// The networks beside the public internet that requests of ours may go to, and where it is set, mails of realms.
     OUTBOUND_NETWORKS = Setting::new(
         "outbound_networks", Kind::List, "IP addresses or CIDRs, separated by commas", "10.0.0.0/8",
     );

@@ -71,7 +71,7 @@ impl Directory {
         let clients = if of_clients {
             client::rows::names(tx, &realm.id)?
                 .into_iter()
-                .map(|(id, name)| (name, id))
+                .map(|(id, name, _)| (name, id))
                 .collect()
         } else {
             HashMap::new()

@@ -87,7 +87,7 @@ pub struct Options {
     pub insecure_plain: bool,
     /// A PEM file of certificates to trust beside the system's.
     pub tls_ca: Option<PathBuf>,
-    /// Fetches the tokens by which some servers are signed in to.
+    /// Where servers may lie that realms name; fetches the tokens by which some are signed in to.
     pub outbound: Outbound,
     /// How long things may take.
     pub timing: Timing,
@@ -107,7 +107,8 @@ struct Inner {
     links: Arc<dyn Links>,
     host: String,
     options: Options,
-    pools: Mutex<HashMap<Server, Arc<Pool>>>,
+    /// By the names of their servers.
+    pools: Mutex<HashMap<String, Arc<Pool>>>,
     /// The realms that mail was last made of; each is as good as its version.
     realms: Mutex<HashMap<RealmId, Arc<Realm>>>,
     wake: Notify,
@@ -280,11 +281,11 @@ impl Inner {
 
     /// The connections to a server. Those of settings that nobody uses any more are closed.
     fn pool(&self, server: &Server) -> Arc<Pool> {
+        let name = server.name();
         let mut pools = self.pools.lock();
-        pools.retain(|known, pool| {
-            known == server || Arc::strong_count(pool) > 1 || !pool.is_idle()
-        });
-        let pool = pools.entry(server.clone()).or_insert_with(|| {
+        pools
+            .retain(|known, pool| *known == name || Arc::strong_count(pool) > 1 || !pool.is_idle());
+        let pool = pools.entry(name).or_insert_with(|| {
             let manner = Manner {
                 host: self.host.clone(),
                 extra_root: self.options.tls_ca.clone(),

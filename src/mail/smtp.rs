@@ -68,7 +68,7 @@ pub struct Manner {
     pub host: String,
     /// A PEM file of certificates to trust beside the system's.
     pub extra_root: Option<PathBuf>,
-    /// Fetches the tokens that stand for passwords.
+    /// Where servers may lie that realms name; fetches the tokens that stand for passwords.
     pub outbound: Outbound,
     /// How long servers may take.
     pub patience: Patience,
@@ -80,6 +80,7 @@ pub struct Pool {
     hello: ClientId,
     extra_root: Option<PathBuf>,
     patience: Patience,
+    outbound: Outbound,
     tokens: Tokens,
     tls: OnceCell<TlsParameters>,
     idle: Mutex<Vec<Connection>>,
@@ -159,7 +160,8 @@ impl Pool {
             hello,
             extra_root: manner.extra_root,
             patience: manner.patience,
-            tokens: Tokens::new(manner.outbound),
+            tokens: Tokens::new(manner.outbound.clone()),
+            outbound: manner.outbound,
             tls: OnceCell::new(),
             idle: Mutex::new(Vec::new()),
             places: Semaphore::new(CONNECTIONS),

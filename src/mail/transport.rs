@@ -4,7 +4,6 @@
 //! codes and links; a login never travels in the clear to another machine, whoever insists.
 
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::net::IpAddr;
 
 use lettre::Address;
@@ -13,8 +12,8 @@ use serde_json::Value;
 
 use super::address;
 use super::pause::Trouble;
-use crate::kernel::RealmId;
 use crate::kernel::seal::Keyring;
+use crate::kernel::{RealmId, sha256_base64};
 use crate::realm::{Realm, smtp};
 
 /// How a connection is encrypted.
@@ -28,8 +27,8 @@ pub enum Security {
     None,
 }
 
-/// Who we are to the server, and how we prove it. Without `Debug`.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// Who we are to the server, and how we prove it. Without `Debug`, and without equality, as all that holds a secret.
+#[derive(Clone)]
 pub struct Login {
     /// The user name.
     pub user: String,
@@ -38,7 +37,7 @@ pub struct Login {
 }
 
 /// How we prove who we are: Keycloak's `authType`. Without `Debug`.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub enum Proof {
     /// `basic`: a password, by PLAIN or LOGIN.
     Password(String),
@@ -47,7 +46,7 @@ pub enum Proof {
 }
 
 /// Where access tokens come from. Without `Debug`.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct TokenSource {
     /// The token endpoint.
     pub url: String,
@@ -59,8 +58,8 @@ pub struct TokenSource {
     pub scope: Option<String>,
 }
 
-/// A mail server; equal ones share their connections. Without `Debug`.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// A mail server; those of one [`name`](Self::name) share their connections. Without `Debug`.
+#[derive(Clone)]
 pub struct Server {
     /// Its name or IP address, without brackets.
     pub host: String,
@@ -70,9 +69,34 @@ pub struct Server {
     pub security: Security,
     /// Our login, where it wants one.
     pub login: Option<Login>,
+    /// Whether a realm's settings name it, so that it may only lie where the operator lets requests of ours go.
+    pub of_realm: bool,
 }
 
 impl Server {
+    /// What two servers have in common if all that is said of them is the same, and only then. No secret can be read
+    /// out of it.
+    pub fn name(&self) -> String {
+        let manner = format!("{:?} {} {}", self.security, self.port, self.of_realm);
+        let mut parts: Vec<&str> = vec![&manner, &self.host];
+        if let Some(login) = &self.login {
+            parts.push(&login.user);
+            match &login.proof {
+                Proof::Password(password) => parts.push(password),
+                Proof::Token(source) => {
+                    parts.extend([&*source.url, &source.client_id, &source.client_secret]);
+                    parts.extend(source.scope.as_deref());
+                }
+            }
+        }
+        let mut said = Vec::new();
+        for part in parts {
+            said.extend_from_slice(&part.len().to_be_bytes());
+            said.extend_from_slice(part.as_bytes());
+        }
+        sha256_base64(&said)
+    }
+
     /// Whether the server is this machine, so that nothing said to it travels.
     pub fn is_here(&self) -> bool {
         self.host == "localhost"
@@ -227,6 +251,7 @@ fn of_realm(
             port,
             security,
             login,
+            of_realm: true,
         },
         sender: Sender {
             envelope_from: address("envelopeFrom")?.unwrap_or_else(|| from.clone()),

@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::show::{Face, Reply, store_failed};
 use super::steps::{self, Browser};
 use super::texts;
-use crate::client::{Client, redirect};
+use crate::client::Client;
 use crate::flow::{AuthorizationRequest, Flow, ResponseMode};
 use crate::kernel::sha256_base64;
 use crate::store::{StoreError, Tx};
@@ -152,20 +152,15 @@ impl Visit {
         if client.settings.bearer_only {
             return refuse(StatusCode::FORBIDDEN, Text::key("client-bearer-only"));
         }
-        let registered = |uri: &&str| {
-            let settings = &client.settings;
-            redirect::matches(
-                &settings.redirect_uris,
-                uri,
-                settings.root_url.as_deref(),
-                &engine.public_url,
-            )
-        };
+        if !client.speaks_openid() {
+            let text = Text::plain("Wrong client protocol.");
+            return refuse(StatusCode::BAD_REQUEST, text);
+        }
         let uri = self
             .form
             .get("redirect_uri")
             .filter(|_| faulty != Some("redirect_uri"))
-            .filter(registered);
+            .filter(|uri| client.redirects_to(uri, &engine.public_url));
         let Some(redirect_uri) = uri else {
             let back = client.home(&engine.public_url);
             return Ok(face.error(

@@ -78,7 +78,12 @@ pub fn judge(
         Ok(facts) => {
             let over = match &facts.session {
                 Some(session) => !session.is_live(&config.realm, now),
-                None => token.auth_epoch.as_ref() != Some(&epoch_mark(&facts.user)),
+                // The gate knows no time of issue where there is no session.
+                None => {
+                    let not_before = config.realm.not_before.max(facts.user.not_before);
+                    token.issued_at.seconds() < not_before.seconds()
+                        || token.auth_epoch.as_ref() != Some(&epoch_mark(&facts.user))
+                }
             };
             if over {
                 Err(Fallen::Ended)

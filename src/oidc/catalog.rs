@@ -43,6 +43,7 @@ pub struct RealmConfig {
     /// The discovery document, rendered.
     pub discovery: Bytes,
     names: HashMap<ClientUuid, String>,
+    off: HashSet<ClientUuid>,
     clients: RwLock<HashMap<String, Option<Arc<Client>>>>,
     service_accounts: RwLock<HashMap<ClientUuid, UserId>>,
     plans: Plans,
@@ -69,6 +70,13 @@ impl RealmConfig {
             .into_iter()
             .map(|scope| (scope.id.clone(), scope))
             .collect();
+        let (mut names, mut off) = (HashMap::new(), HashSet::new());
+        for (id, client_id, enabled) in client::rows::names(tx, &realm.id)? {
+            if !enabled {
+                off.insert(id.clone());
+            }
+            names.insert(id, client_id);
+        }
         let keys = KeySet::load(tx, &realm.id, keyring)?;
         let mut scope_names: Vec<&str> = scopes.values().map(|scope| scope.name.as_str()).collect();
         scope_names.sort_unstable();
@@ -80,7 +88,8 @@ impl RealmConfig {
             jwks: keys.jwks().to_string().into(),
             discovery: discovery.into(),
             keys,
-            names: client::rows::names(tx, &realm.id)?.into_iter().collect(),
+            names,
+            off,
             clients: RwLock::new(HashMap::new()),
             service_accounts: RwLock::new(HashMap::new()),
             plans: Plans::default(),
@@ -94,6 +103,11 @@ impl RealmConfig {
     /// The `client_id` of a client of this realm.
     pub fn client_id_of(&self, id: &ClientUuid) -> Option<&str> {
         self.names.get(id).map(String::as_str)
+    }
+
+    /// Whether a client of this realm is switched off: no token is for it (threat V082).
+    pub fn is_off(&self, id: &ClientUuid) -> bool {
+        self.off.contains(id)
     }
 
     /// The id of the client of that `client_id`.

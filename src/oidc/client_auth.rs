@@ -73,8 +73,9 @@ impl Presented {
     ) -> Result<Result<Arc<Client>, TokenError>, StoreError> {
         let refused = Ok(Err(TokenError::InvalidClient(self.by_header)));
         let client = config.client(tx, &self.client_id)?;
-        let Some(client) = client.filter(|client| client.enabled && !client.settings.bearer_only)
-        else {
+        let Some(client) = client.filter(|client| {
+            client.enabled && !client.settings.bearer_only && client.speaks_openid()
+        }) else {
             // The digest is made for nobody too, so that time does not tell which clients there are.
             let _ = secret_digest(keyring, "", self.secret.as_deref().unwrap_or_default());
             return refused;
@@ -89,7 +90,7 @@ impl Presented {
                     digest.as_bytes(),
                     stored.as_bytes(),
                 );
-                if same.is_ok() {
+                if same.is_ok() && client.proves_itself_by_secret() {
                     Ok(Ok(client))
                 } else {
                     refused

@@ -42,7 +42,8 @@ pub struct Code {
     pub used_at: Option<Timestamp>,
     /// When it ends.
     pub expires_at: Timestamp,
-    digest: String,
+    /// What it is found by.
+    pub digest: String,
 }
 
 /// Issues a code to whom the gate has cleared, in the session it was cleared with. `None` without a session.
@@ -106,6 +107,19 @@ pub fn find(tx: &mut Tx<'_>, realm: &RealmId, code: &str) -> Result<Option<Code>
         })
     })
     .transpose()
+}
+
+/// Notes where the tokens of a redeemed code hang, if not in the session it was issued in: a replay ends them there.
+///
+/// # Errors
+/// The database fails.
+pub fn moved(tx: &mut Tx<'_>, digest: &str, session: &SessionId) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        codes::table.filter(codes::digest.eq(digest))
+    )
+    .set(codes::session_id.eq(session))
+    .execute(c))?;
+    Ok(())
 }
 
 /// Redeems: one statement whose row count decides who was first.

@@ -139,7 +139,10 @@ fn refresh_token(
         return Ok(None);
     }
     let now = tx.now()?;
-    if !session.is_live(&config.realm, now) || grant.as_ref() != Some(&stored.grant_id) {
+    if !session.is_live(&config.realm, now)
+        || grant.as_ref() != Some(&stored.grant_id)
+        || stored.issued_at.seconds() < caller.settings.not_before
+    {
         return Ok(None);
     }
     let provenance = Provenance::Token {

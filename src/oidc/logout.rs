@@ -131,6 +131,10 @@ impl Visit {
             &config,
             (self.form.get("ui_locales"), self.accept_language.as_deref()),
         );
+        if !config.realm.enabled {
+            let text = Text::plain("Realm not enabled");
+            return Ok(face.error(engine, StatusCode::BAD_REQUEST, text, None));
+        }
         let cookies = Cookies::new(config.realm.cookie_tag(), engine.secure_cookies());
         let asked = match self.asked(tx, engine, &config)? {
             Ok(asked) => asked,
@@ -242,6 +246,10 @@ impl Visit {
                         Text::key("missing-parameters").with("name", "id_token_hint")
                     ));
                 };
+                // A client may be switched off because somebody else has its domain now.
+                if !client.enabled {
+                    return Ok(Err(Text::key("client-disabled")));
+                }
                 if !registered(client, uri, &engine.public_url) {
                     return Ok(Err(Text::key("invalid-redirect-uri")));
                 }
@@ -319,6 +327,9 @@ impl Visit {
 /// Whether the client has registered the URI for this purpose: attribute `post.logout.redirect.uris`, entries joined
 /// by `##`, `+` for the redirect URIs.
 fn registered(client: &Client, uri: &str, public_url: &str) -> bool {
+    if client.settings.bearer_only || !client.speaks_openid() {
+        return false;
+    }
     let root = client.settings.root_url.as_deref();
     let by_login = || redirect::matches(&client.settings.redirect_uris, uri, root, public_url);
     match client.attribute("post.logout.redirect.uris") {

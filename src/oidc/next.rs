@@ -149,6 +149,9 @@ fn proved(
     let (Some(proof), Some(user)) = (flow.proof.clone(), flow.user_id.clone()) else {
         return Ok(None);
     };
+    if proof.at.seconds() < scene.config.realm.not_before.seconds() {
+        return Ok(None);
+    }
     let subject = Subject {
         realm: scene.config.realm.id.clone(),
         user,
@@ -462,6 +465,10 @@ fn in_session(
     if flow.request.response_mode == ResponseMode::Page {
         flow.finished_at = Some(cleared.now());
         return Ok(Next::Done);
+    }
+    // Asked again where the code is made: the client may have lost the address since the flow was parked.
+    if !client.redirects_to(&flow.request.redirect_uri, &scene.engine.public_url) {
+        return Ok(Next::Stopped("redirect-uri"));
     }
     let scope = Scope::stored(&flow.request.scope);
     let missing = consent::missing(tx, (config, client), cleared.user(), (&scope, flow))?;

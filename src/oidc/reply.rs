@@ -10,6 +10,7 @@ use super::next::{Next, SessionCookie};
 use super::screens;
 use super::show::{Face, Reply};
 use super::steps::{Stage, Where};
+use super::texts;
 use crate::client::Client;
 use crate::flow::{Flow, ResponseMode, rows};
 use crate::store::{StoreError, Tx};
@@ -101,6 +102,7 @@ pub(super) fn reply(
             Text::key("account-disabled"),
             None,
         ),
+        Next::Stopped("redirect-uri") => unregistered(engine, face),
         Next::Stopped(_) => face.expired(engine, config),
         Next::Finished => face.message(engine, "already-done-title", "already-done"),
     };
@@ -132,6 +134,12 @@ fn refused(
     face.respond(engine, target(flow, client), &parameters)
 }
 
+/// The application is not at this address any more: nothing goes there.
+fn unregistered(engine: &Engine, face: &Face) -> Reply {
+    let text = texts::parameter("redirect_uri");
+    face.error(engine, StatusCode::BAD_REQUEST, text, None)
+}
+
 /// The person said no: the flow ends with `access_denied`.
 pub(super) fn decline(
     tx: &mut Tx<'_>,
@@ -148,6 +156,10 @@ pub(super) fn decline(
         return Ok(stage
             .face
             .message(engine, "refused-title", "terms-declined"));
+    }
+    let to = &stage.flow.request.redirect_uri;
+    if !stage.client.redirects_to(to, &engine.public_url) {
+        return Ok(unregistered(engine, &stage.face));
     }
     Ok(refused(
         engine,

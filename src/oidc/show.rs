@@ -50,9 +50,14 @@ enum Body {
 }
 
 impl Reply {
-    /// A redirect that a POST can end with (standards S021).
+    /// A redirect that a POST can end with (standards S021). A header holds ASCII, so an address with other letters is
+    /// written as browsers write it.
     pub fn see_other(location: String) -> Self {
-        Self::with(Body::SeeOther(location))
+        let written = match location.is_ascii() {
+            true => location,
+            false => url::Url::parse(&location).map_or(location, Into::into),
+        };
+        Self::with(Body::SeeOther(written))
     }
 
     fn with(body: Body) -> Self {

@@ -139,6 +139,7 @@ fn note_stopped(
 ) -> Result<(), StoreError> {
     let error = match next {
         Next::Stopped("account-disabled") => "user_disabled",
+        Next::Stopped("redirect-uri") => "invalid_redirect_uri",
         Next::Stopped(_) => "user_not_found",
         _ => return Ok(()),
     };

@@ -48,11 +48,11 @@ pub fn everywhere(https: bool) -> DefaultHeaders {
     list(https).fold(DefaultHeaders::new(), DefaultHeaders::add)
 }
 
-/// Where a page's forms may lead: ourselves, and the application that a redirect ends at. Browsers enforce
-/// `form-action` along the whole chain of redirects.
+/// Where a page's forms may lead: ourselves, and what speaks the scheme of the application that a redirect ends at.
+/// Browsers enforce `form-action` along the whole chain of redirects.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// The application's origin or scheme.
+    /// The application's scheme.
     pub form_action: Option<String>,
     /// The nonce of the one script there is, on the page that posts itself to the application.
     pub script_nonce: Option<String>,

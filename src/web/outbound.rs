@@ -79,6 +79,26 @@ impl Outbound {
         sent.await.unwrap_or(Err(OutboundError::Unreachable))
     }
 
+    /// Where a server of another protocol lies that a realm's settings name, judged as it is connected to. `None` where
+    /// the operator has opened no network and nothing is judged: mail servers mostly stand next door.
+    ///
+    /// # Errors
+    /// It lies nowhere, or where no request of ours goes.
+    pub async fn judged(
+        &self,
+        place: (&str, u16),
+    ) -> Result<Option<Vec<SocketAddr>>, OutboundError> {
+        if self.open.is_empty() {
+            return Ok(None);
+        }
+        let found = tokio::net::lookup_host(place).await;
+        let found: Vec<SocketAddr> = found.map_err(|_| OutboundError::Unreachable)?.collect();
+        if found.is_empty() {
+            return Err(OutboundError::Unreachable);
+        }
+        kept(&self.open, found).map(Some)
+    }
+
     /// An address in the URL is not resolved by anybody, so it is judged here; names are judged by what they lead to.
     fn judge(&self, url: &Url) -> Result<(), OutboundError> {
         if url.scheme() != "https" {
@@ -99,14 +119,9 @@ impl Outbound {
 
     async fn client(&self) -> Result<&reqwest::Client, OutboundError> {
         let made = self.client.get_or_try_init(|| async {
-            let guarded = Guarded(Arc::clone(&self.open));
+            let open = Arc::clone(&self.open);
             tokio::task::spawn_blocking(move || {
-                reqwest::Client::builder()
-                    .https_only(true)
-                    .redirect(Policy::none())
-                    .no_proxy()
-                    .timeout(OUTBOUND)
-                    .dns_resolver(Arc::new(guarded))
+                builder(open)
                     .build()
                     .map_err(|_| OutboundError::Unreachable)
             })
@@ -115,6 +130,16 @@ impl Outbound {
         });
         made.await
     }
+}
+
+/// How all such requests are sent.
+fn builder(open: Arc<[IpNet]>) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .https_only(true)
+        .redirect(Policy::none())
+        .no_proxy()
+        .timeout(OUTBOUND)
+        .dns_resolver(Arc::new(Guarded(open)))
 }
 
 fn of(error: &reqwest::Error) -> OutboundError {
@@ -137,16 +162,22 @@ impl Resolve for Guarded {
         Box::pin(async move {
             let found: Vec<SocketAddr> =
                 tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let some = !found.is_empty();
-            let kept: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|address| is_open(&open, address.ip()))
-                .collect();
-            if some && kept.is_empty() {
-                return Err(OutboundError::Closed.into());
-            }
-            Ok(Box::new(kept.into_iter()) as Addrs)
+            Ok(Box::new(kept(&open, found)?.into_iter()) as Addrs)
         })
+    }
+}
+
+/// The addresses that requests may go to, where there are any.
+fn kept(open: &[IpNet], found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, OutboundError> {
+    let some = !found.is_empty();
+    let kept: Vec<SocketAddr> = found
+        .into_iter()
+        .filter(|address| is_open(open, address.ip()))
+        .collect();
+    if some && kept.is_empty() {
+        Err(OutboundError::Closed)
+    } else {
+        Ok(kept)
     }
 }
 
@@ -184,64 +215,4 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn asked(outbound: &Outbound, url: &str) -> Option<OutboundError> {
-        // Two libraries of TLS in one process panic unless one is chosen.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let request = oauth2::http::Request::post(url).body(Vec::new()).unwrap();
-        outbound.send(request).await.err()
-    }
-
-    /// Threat V100: what a URL can name that is not the public internet, in every spelling.
-    #[tokio::test]
-    async fn nothing_but_the_public_internet_is_asked_unless_the_operator_says_so() {
-        let outbound = Outbound::default();
-        for closed in [
-            "https://127.0.0.1/",
-            "https://127.1/",
-            "https://2130706433/",
-            "https://0x7f000001/",
-            "https://0177.0.0.1/",
-            "https://0.0.0.0/",
-            "https://10.0.0.1/",
-            "https://100.64.0.1/",
-            "https://169.254.169.254/latest/meta-data/",
-            "https://172.31.255.255/",
-            "https://192.168.0.1/",
-            "https://198.18.0.1/",
-            "https://224.0.0.1/",
-            "https://255.255.255.255/",
-            "https://[::]/",
-            "https://[::1]/",
-            "https://[::ffff:10.0.0.1]/",
-            "https://[::ffff:127.0.0.1]/",
-            "https://[64:ff9b::7f00:1]/",
-            "https://[2002:7f00:1::]/",
-            "https://[2001:0:7f00:1::]/",
-            "https://[fd00::1]/",
-            "https://[fe80::1]/",
-            "https://[ff02::1]/",
-            "https://localhost/",
-        ] {
-            let error = asked(&outbound, closed).await;
-            assert_eq!(error, Some(OutboundError::Closed), "{closed}");
-        }
-        for other in ["http://example.org/", "gopher://example.org/"] {
-            let error = asked(&outbound, other).await;
-            assert_eq!(error, Some(OutboundError::NotHttps), "{other}");
-        }
-        for public in ["8.8.8.8", "2606:4700:4700::1111", "192.0.1.1", "100.63.0.1"] {
-            assert!(is_open(&[], public.parse().unwrap()), "{public}");
-        }
-        let opened: [IpNet; 1] = ["10.1.0.0/16".parse().unwrap()];
-        for (ip, open) in [
-            ("10.1.2.3", true),
-            ("::ffff:10.1.2.3", true),
-            ("10.2.0.1", false),
-        ] {
-            assert_eq!(is_open(&opened, ip.parse().unwrap()), open, "{ip}");
-        }
-    }
-}
+mod tests;

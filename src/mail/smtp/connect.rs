@@ -4,6 +4,7 @@
 //! machine (threat V057).
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,14 @@ use base64::engine::general_purpose::STANDARD;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::Auth;
+use tokio::net::ToSocketAddrs;
 use tokio::time::timeout;
 
 use super::step::{Wrong, is_tls, step, words, wrong};
 use super::{Connection, Failure, Pool};
 use crate::mail::pause::Trouble;
 use crate::mail::transport::{Login, Proof, Security, TokenSource};
+use crate::web::outbound::OutboundError;
 
 fn unreachable(text: String) -> Failure {
     Failure::Server(Trouble::Unreachable, text)
@@ -62,34 +65,56 @@ impl Pool {
 
     /// A connection with the encryption that the settings ask for.
     async fn open(&self) -> Result<AsyncSmtpConnection, Failure> {
-        let limit = self.patience.command;
         let server = &self.server;
         let wrapped = match server.security {
             Security::Implicit => Some(self.tls().await?),
             Security::StartTls | Security::None => None,
         };
-        let opening = AsyncSmtpConnection::connect_tokio1(
-            (server.host.as_str(), server.port),
-            Some(limit),
-            &self.hello,
-            wrapped,
-            None,
-        );
-        let mut smtp = match timeout(limit, opening).await {
-            Err(_) => {
-                return Err(unreachable(format!(
-                    "no greeting within {} s",
-                    limit.as_secs()
-                )));
-            }
-            Ok(Err(error)) if is_tls(&error) => return Err(no_tls(wrong(&error).text())),
-            Ok(Err(error)) => return Err(unreachable(wrong(&error).text())),
-            Ok(Ok(smtp)) => smtp,
+        let place = (server.host.as_str(), server.port);
+        let mut smtp = match self.judged(place).await? {
+            Some(addresses) => self.greeted(addresses.as_slice(), wrapped).await?,
+            None => self.greeted(place, wrapped).await?,
         };
         if server.security == Security::StartTls {
             self.start_tls(&mut smtp).await?;
         }
         Ok(smtp)
+    }
+
+    /// Where a server lies that a realm names, if the operator has said where such servers may lie (threat V100).
+    async fn judged(&self, place: (&str, u16)) -> Result<Option<Vec<SocketAddr>>, Failure> {
+        if !self.server.of_realm {
+            return Ok(None);
+        }
+        let judged = timeout(self.patience.command, self.outbound.judged(place)).await;
+        judged
+            .unwrap_or(Err(OutboundError::Unreachable))
+            .map_err(|error| {
+                let trouble = match error {
+                    OutboundError::Closed => Trouble::Configuration,
+                    _ => Trouble::Unreachable,
+                };
+                Failure::Server(trouble, format!("smtpServer: host: {error}"))
+            })
+    }
+
+    async fn greeted(
+        &self,
+        to: impl ToSocketAddrs,
+        wrapped: Option<TlsParameters>,
+    ) -> Result<AsyncSmtpConnection, Failure> {
+        let limit = self.patience.command;
+        let opening =
+            AsyncSmtpConnection::connect_tokio1(to, Some(limit), &self.hello, wrapped, None);
+        match timeout(limit, opening).await {
+            Err(_) => Err(unreachable(format!(
+                "no greeting within {} s",
+                limit.as_secs()
+            ))),
+            Ok(Err(error)) if is_tls(&error) => Err(no_tls(wrong(&error).text())),
+            Ok(Err(error)) => Err(unreachable(wrong(&error).text())),
+            Ok(Ok(smtp)) => Ok(smtp),
+        }
     }
 
     async fn start_tls(&self, smtp: &mut AsyncSmtpConnection) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ mod codes;
 mod fence;
 mod links;
 mod misbehaviour;
+mod places;
 mod server;
 mod tls;
 mod words;

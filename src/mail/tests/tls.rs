@@ -289,7 +289,10 @@ fn keycloaks_fields_and_the_default_transport_make_routes() {
     );
     let login = server.login.as_ref().unwrap();
     assert_eq!(login.user, "idp");
-    assert!(login.proof == Proof::Password("sealed:p4ss".into()));
+    let Proof::Password(password) = &login.proof else {
+        panic!("another proof");
+    };
+    assert_eq!(password, "sealed:p4ss");
     let sender = &route.sender;
     assert_eq!(
         sender.from.name.as_deref(),

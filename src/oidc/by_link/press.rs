@@ -6,7 +6,7 @@ use super::super::engine::Engine;
 use super::super::show::Reply;
 use super::super::steps::{self, Stage, Visit};
 use super::{Place, over_key};
-use crate::client::{Client, redirect};
+use crate::client::Client;
 use crate::flow::{AuthorizationRequest, BY_LINK, Flow, FlowProof, ResponseMode, rows};
 use crate::kernel::{Timestamp, sha256_base64};
 use crate::link::{self, Link, Renewed, State};
@@ -224,11 +224,8 @@ fn target(engine: &Engine, place: &Place, client: Option<&Client>, link: &Link) 
     let Some(client) = client else {
         return account();
     };
-    let settings = &client.settings;
-    let registered = link.redirect_uri.as_deref().filter(|uri| {
-        let root = settings.root_url.as_deref();
-        redirect::matches(&settings.redirect_uris, uri, root, &engine.public_url)
-    });
+    let to = link.redirect_uri.as_deref();
+    let registered = to.filter(|uri| client.redirects_to(uri, &engine.public_url));
     let door = client
         .attribute("initiate.login.uri")
         .and_then(|door| url::Url::parse(door).ok())

@@ -1,7 +1,7 @@
 //! `authorization_code`: the code is consumed by whoever presents it, and a second presentation ends what the
 //! first one got (RFC 6749 section 4.1.2, OAuth 2.1 section 4.1.3).
 
-use super::{Claimed, Request, in_new_session, passed};
+use super::{Claimed, Request, STALE, in_new_session, passed};
 use crate::action::gate::{Provenance, Subject};
 use crate::flow::AuthorizationRequest;
 use crate::kernel::sha256_base64;
@@ -31,7 +31,10 @@ pub fn claim<'a>(
     let now = tx.now()?;
     // Consumed whatever comes next: a code that was shown to the wrong client is a stolen one.
     if !code::redeem(tx, &found, now)? {
-        refresh::end_family(tx, &found.session, &found.client)?;
+        // Whoever was first may have committed a moment ago, and moved the tokens to a session of their own.
+        if let Some(redeemed) = code::find(tx, &request.config.realm.id, presented)? {
+            refresh::end_family(tx, &redeemed.session, &redeemed.client)?;
+        }
         metrics::counter!("idp_code_replay_total").increment(1);
         tracing::warn!(client = %request.client.client_id, "an authorization code was used twice; its tokens are ended");
         return Ok(Err(NOT_VALID));
@@ -58,6 +61,9 @@ pub fn claim<'a>(
             .access_code_lifespan
             .clamp(1, 600),
     );
+    if issued_at.seconds() < request.client.settings.not_before {
+        return Ok(Err(STALE));
+    }
     let session_id = found.session.clone();
     let subject = Subject {
         realm: request.config.realm.id.clone(),
@@ -72,7 +78,11 @@ pub fn claim<'a>(
     let subject = if scope.has("offline_access") {
         let auth_time =
             session::rows::by_id(tx, &session_id)?.map_or(now, |session| session.auth_time);
-        in_new_session(tx, request, subject, (auth_time, SessionKind::Offline))?
+        let subject = in_new_session(tx, request, subject, (auth_time, SessionKind::Offline))?;
+        if let Provenance::Session { session, .. } = &subject.provenance {
+            code::moved(tx, &found.digest, session)?;
+        }
+        subject
     } else {
         subject
     };
@@ -80,6 +90,7 @@ pub fn claim<'a>(
         subject,
         scope,
         nonce: found.request.nonce,
+        grant_id: None,
         refresh: Refresh::New,
     }))
 }

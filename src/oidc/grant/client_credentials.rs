@@ -36,6 +36,7 @@ pub fn claim<'a>(
         subject,
         scope,
         nonce: None,
+        grant_id: None,
         refresh: Refresh::None,
     }))
 }

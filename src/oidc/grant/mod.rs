@@ -99,6 +99,9 @@ impl Grant {
     }
 }
 
+/// What was issued before the client's `notBefore` buys nothing.
+const STALE: TokenError = TokenError::InvalidGrant("Stale token");
+
 /// What every grant has at hand.
 pub struct Request<'a> {
     /// The realm.
@@ -127,6 +130,8 @@ pub struct Claimed<'a> {
     pub scope: Scope,
     /// The `nonce` to echo.
     pub nonce: Option<String>,
+    /// The client's grant in the session, where one is gone on with.
+    pub grant_id: Option<String>,
     /// What becomes of the refresh token.
     pub refresh: Refresh<'a>,
 }
@@ -209,6 +214,7 @@ pub fn finish(
         grant: request.grant.letters(),
         scope: &claimed.scope,
         nonce: claimed.nonce.as_deref(),
+        grant_id: claimed.grant_id.as_deref(),
         client_address: (request.grant == Grant::ClientCredentials).then_some(request.ip_address),
         refresh: claimed.refresh,
         keyring: request.keyring,

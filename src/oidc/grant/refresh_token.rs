@@ -3,7 +3,7 @@
 //! Where it rotates, the second use of an old token ends the family (standards S013). A gated refresh is refused
 //! and consumes nothing: its transaction leaves the token as it was.
 
-use super::{Claimed, Request};
+use super::{Claimed, Request, STALE};
 use crate::action::gate::{Provenance, Subject};
 use crate::oidc::consent;
 use crate::oidc::error::TokenError;
@@ -55,6 +55,9 @@ pub fn claim<'a>(
             "Session doesn't have required client",
         )));
     }
+    if stored.issued_at.seconds() < request.client.settings.not_before {
+        return Ok(Err(STALE));
+    }
     let granted = Scope::stored(&stored.scope);
     let scope = match request.form.get("scope") {
         None => granted,
@@ -95,6 +98,7 @@ pub fn claim<'a>(
         subject,
         scope,
         nonce: stored.nonce.clone(),
+        grant_id: Some(stored.grant_id.clone()),
         refresh,
     };
     Ok(Ok(Exchange {

@@ -263,6 +263,13 @@ impl Prepared {
     }
 }
 
+/// Whether all that a mapper does is to name a client that is switched off.
+pub(super) fn is_for_nobody(mapper: &Mapper, config: &RealmConfig) -> bool {
+    let named = mapper.setting("included.client.audience");
+    let client = named.and_then(|client_id| config.client_named(client_id));
+    mapper.protocol_mapper == "oidc-audience-mapper" && client.is_some_and(|id| config.is_off(id))
+}
+
 /// What a mapper does; `None` for one that does nothing. `sub` is in every token of ours, asked or not; kinds that
 /// are not known here wait for what they read.
 fn kind(mapper: &Mapper, client: &Client, role_mappers: &mut Vec<RoleMapper>) -> Option<Kind> {
@@ -405,7 +412,9 @@ impl Carried {
         ids: BTreeSet<RoleId>,
         role_mappers: &[RoleMapper],
     ) -> Self {
-        let roles: Vec<&Role> = ids.iter().filter_map(|id| config.roles.get(id)).collect();
+        let is_on = |role: &&Role| role.client.as_ref().is_none_or(|id| !config.is_off(id));
+        let known = ids.iter().filter_map(|id| config.roles.get(id));
+        let roles: Vec<&Role> = known.filter(is_on).collect();
         let audiences: BTreeSet<&str> = roles
             .iter()
             .filter_map(|role| role.client.as_ref())

@@ -74,6 +74,9 @@ pub struct Grantee<'a> {
     pub scope: &'a Scope,
     /// The `nonce` of the authorization request.
     pub nonce: Option<&'a str>,
+    /// The client's grant in the session where tokens are renewed. It is gone on with and never made anew: who ends it
+    /// at the same moment has ended what is issued here, too.
+    pub grant_id: Option<&'a str>,
     /// The address of the client, for a service account's claims.
     pub client_address: Option<&'a str>,
     /// What becomes of the refresh token.
@@ -204,13 +207,12 @@ pub fn issue<'tx>(
     let grant_id = match session {
         Some(session) => {
             session::rows::seen(tx, session, now)?;
-            Some(session::rows::join(
-                tx,
-                &session.id,
-                &client.id,
-                &to.entropy.short_id(),
-                now,
-            )?)
+            Some(match to.grant_id {
+                Some(known) => known.to_owned(),
+                None => {
+                    session::rows::join(tx, &session.id, &client.id, &to.entropy.short_id(), now)?
+                }
+            })
         }
         None => None,
     };

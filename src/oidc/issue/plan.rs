@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value};
 
 use super::claims::Claims;
-use super::mapper::{Prepared, RoleMapper, Target};
+use super::mapper::{Prepared, RoleMapper, Target, is_for_nobody};
 use super::sign::{Algorithm, SigningKey};
 use crate::client::Client;
 use crate::kernel::{ClientUuid, RoleId};
@@ -82,7 +82,7 @@ pub struct Carried {
     pub ids: BTreeSet<RoleId>,
     /// The claims of each mapper of roles.
     pub(super) claims: Vec<Map<String, Value>>,
-    /// The clients that other roles than the client's own are of.
+    /// The clients that other roles than the client's own are of; none of those that are switched off.
     pub(super) audiences: Vec<String>,
 }
 
@@ -107,6 +107,7 @@ impl Plan {
             .iter()
             .flat_map(|scope| &scope.mappers)
             .chain(&client.mappers)
+            .filter(|mapper| !is_for_nobody(mapper, config))
             .filter_map(|mapper| Prepared::new(mapper, client, &mut role_mappers))
             .collect();
         let allowed = (!client.settings.full_scope_allowed).then(|| {

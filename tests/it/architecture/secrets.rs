@@ -104,11 +104,16 @@ const ALLOWED: &[(&str, &str, &str)] = &[
 ];
 
 /// Types that hold a secret: none of them can be compared by `==`.
-const TYPES: [(&str, &str); 4] = [
+const TYPES: [(&str, &str); 9] = [
     ("src/password/mod.rs", "pub struct Password("),
     ("src/kernel/seal.rs", "pub struct MasterKey {"),
     ("src/kernel/seal.rs", "pub struct Keyring {"),
     ("src/link/token.rs", "pub struct Presented {"),
+    ("src/oidc/client_auth.rs", "pub struct Presented {"),
+    ("src/mail/transport.rs", "pub struct Login {"),
+    ("src/mail/transport.rs", "pub enum Proof {"),
+    ("src/mail/transport.rs", "pub struct TokenSource {"),
+    ("src/mail/transport.rs", "pub struct Server {"),
 ];
 
 /// The code of a file without its unit tests.
@@ -137,6 +142,36 @@ fn suspicious(code: &str) -> Vec<String> {
             if names_a_secret(&comparison) {
                 let folded: Vec<&str> = comparison.split_whitespace().collect();
                 found.push(folded.join(" "));
+            }
+        }
+    }
+    found.extend(called(code));
+    found
+}
+
+/// The same comparisons as calls, `secret.eq(&other)`. A path before the call (`refresh_tokens::digest`) is a column of
+/// a table, which the database compares.
+fn called(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for call in [".eq(", ".ne("] {
+        for (at, _) in code.match_indices(call) {
+            let (before, after) = code.split_at(at);
+            let (mut start, mut inside) = (at, 0);
+            for (index, c) in before.char_indices().rev() {
+                match c {
+                    ')' => inside += 1,
+                    '(' if inside > 0 => inside -= 1,
+                    c if inside > 0 || is_word(c) || matches!(c, '.' | ':') => {}
+                    _ => break,
+                }
+                start = index;
+            }
+            let compared = &before[start..];
+            let other = &after[call.len()..];
+            let other = &other[..other.find([')', ';']).unwrap_or(other.len())];
+            let comparison = format!("{compared}{call}{other})");
+            if !compared.contains("::") && names_a_secret(&comparison) {
+                found.push(comparison);
             }
         }
     }
@@ -200,6 +235,7 @@ fn types_that_hold_secrets_have_no_equality() {
         let start = before.rfind(['}', ';']).map_or(0, |end| end + 1);
         let attributes = &before[start..];
         let name = declaration.trim_start_matches("pub struct ");
+        let name = name.trim_start_matches("pub enum ");
         let name = name.trim_end_matches(['(', '{', ' ']);
         for forbidden in ["PartialEq", "Hash"] {
             assert!(!attributes.contains(forbidden), "{name} is {forbidden}");
@@ -218,6 +254,9 @@ fn a_comparison_of_secrets_is_seen() {
         "let same = a && client.secret_digest\n    != Some(other);",
         "x.is_some_and(|token| token.as_bytes() == y)",
         "(own == form.code)",
+        "if self.secret.eq(other) { }",
+        "Some(token).ne(&x)",
+        "mine.eq(&form.code)",
     ] {
         assert_eq!(suspicious(bad).len(), 1, "{bad}");
     }
@@ -226,6 +265,8 @@ fn a_comparison_of_secrets_is_seen() {
         "action == update_password::NAME",
         "verify_slices_are_equal(digest, stored) && a == b",
         "let digest = x; a == b",
+        "codes::table.filter(codes::digest.eq(&code.digest))",
+        "names.iter().eq(others)",
     ] {
         assert!(suspicious(good).is_empty(), "{good}");
     }

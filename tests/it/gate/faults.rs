@@ -161,29 +161,38 @@ async fn a_gate_that_cannot_look_lets_nobody_through(app: TestApp) {
 }
 
 on_both!(a_revocation_that_cannot_be_committed_says_so);
-/// V091: the answer is 503 while the database fails, and the token lives until it was really revoked.
+/// V091: the answer is 503 while the database fails, by a look, a write or the commit, and the token lives until it was
+/// really revoked.
 async fn a_revocation_that_cannot_be_committed_says_so(app: TestApp) {
     let bob = app.user("bob").await;
-    let tokens = app
-        .browser()
-        .authorize(&app.rp)
-        .await
-        .sign_in(&bob)
-        .await
-        .assert_redirect_to(&app.rp)
-        .exchange()
-        .await
-        .assert_tokens();
-    let refresh = tokens.refresh.expect("a refresh token");
-    let fault = unreadable("refresh_tokens");
-    fault.begin(&app);
-    let answer = app.rp.post("revoke", &[("token", &refresh)]).await;
-    assert_eq!(answer.status, 503, "{}", answer.body);
-    fault.end(&app);
-    assert_eq!(app.rp.refresh(&refresh).await.status, 200);
-    let answer = app.rp.post("revoke", &[("token", &refresh)]).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+    let mut browser = app.browser();
+    browser.authorize(&app.rp).await.sign_in(&bob).await;
+    for (fault, whole) in [
+        (unreadable("refresh_tokens"), true),
+        (unwritable("DELETE ON refresh_tokens"), true),
+        (uncommittable("DELETE ON refresh_tokens"), true),
+        (unwritable("DELETE ON client_sessions"), true),
+        (uncommittable("DELETE ON client_sessions"), true),
+        (unwritable("INSERT ON revoked_tokens"), false),
+        (uncommittable("INSERT ON revoked_tokens"), false),
+    ] {
+        browser.authorize(&app.rp).await;
+        let tokens = browser.assert_redirect_to(&app.rp).exchange().await;
+        let tokens = tokens.assert_tokens();
+        let refresh = tokens.refresh.expect("a refresh token");
+        let token = if whole { &refresh } else { &tokens.access };
+        fault.begin(&app);
+        let answer = app.rp.post("revoke", &[("token", token)]).await;
+        assert_eq!(answer.status, 503, "{}: {}", fault.name, answer.body);
+        fault.end(&app);
+        assert_eq!(app.rp.userinfo(&tokens.access).await.status, 200);
+        assert_eq!(app.rp.refresh(&refresh).await.status, 200);
+        let answer = app.rp.post("revoke", &[("token", token)]).await;
+        assert_eq!(answer.status, 200, "{}: {}", fault.name, answer.body);
+        assert_eq!(app.rp.userinfo(&tokens.access).await.status, 401);
+        let left = app.rp.refresh(&refresh).await.status;
+        assert_eq!(left, if whole { 400 } else { 200 }, "{}", fault.name);
+    }
 }
 
 /// What is written between the gate's yes and the token: by the statement, and at the commit.

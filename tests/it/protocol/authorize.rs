@@ -162,6 +162,20 @@ async fn a_fresh_sign_in_is_a_password_typed_now(app: TestApp) {
     assert_eq!(claims(refreshed.text("id_token"))["auth_time"], before);
 }
 
+on_both!(a_link_proves_its_person_when_the_password_is_set);
+/// V093: `auth_time` is the moment of the new password, and neither that of the mail nor that of the press.
+async fn a_link_proves_its_person_when_the_password_is_set(app: TestApp) {
+    let (_, url) = crate::link::redeem::invited(&app, "bob").await;
+    let mut browser = crate::link::redeem::at_the_gate(&app, &url).await;
+    app.advance(Duration::from_secs(60));
+    let set = app.store().clock().now().seconds();
+    browser.set_new_password("a passphrase of his own").await;
+    let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    let tokens = arrival.exchange().await.assert_tokens();
+    let proved = claims(&tokens.id)["auth_time"].as_i64();
+    assert!(proved >= Some(set), "{proved:?} before {set}");
+}
+
 on_both!(somebody_else_cannot_take_over_a_fresh_sign_in);
 /// V093: the page knows whose session it asks about again.
 async fn somebody_else_cannot_take_over_a_fresh_sign_in(app: TestApp) {
@@ -257,27 +271,71 @@ async fn a_consent_that_is_refused_gives_nothing(app: TestApp) {
 }
 
 on_both!(a_native_app_is_asked_about_each_time);
-/// V090 (RFC 8252 section 8.6): anybody can listen where it listens.
+/// V090 (RFC 8252 section 8.6): anybody can listen where it listens; a browser app on `localhost` is asked about once.
 async fn a_native_app_is_asked_about_each_time(app: TestApp) {
-    change_client(&app, "pub", |client| {
-        client.settings.consent_required = true;
-    })
-    .await;
     let bob = app.user("bob").await;
-    let mut browser = app.browser();
-    browser.authorize(&app.native).await.sign_in(&bob).await;
-    for _ in 0..2 {
-        browser
-            .assert_page("consent")
-            .press("accept")
-            .await
-            .assert_redirect_to(&app.native);
-        browser
-            .authorize_with(&app.native, &[("prompt", "none")])
-            .await
-            .assert_error_to(&app.native, "consent_required");
-        browser.authorize(&app.native).await;
+    for (uri, each_time) in [
+        ("http://127.0.0.1:49152/cb", true),
+        ("http://[::1]:49152/cb", true),
+        ("com.example.app:/cb", true),
+        ("http://localhost:3000/cb", false),
+    ] {
+        let registered = uri.replace(":49152", "");
+        change_client(&app, "pub", move |client| {
+            client.settings.consent_required = true;
+            client.settings.redirect_uris = vec![registered];
+        })
+        .await;
+        let mut native = app.native.clone();
+        native.redirect_uri = uri.to_owned();
+        app.database().execute("DELETE FROM consents");
+        let mut browser = app.browser();
+        browser.authorize(&native).await.sign_in(&bob).await;
+        for _ in 0..2 {
+            browser.assert_page("consent").press("accept").await;
+            browser.assert_redirect_to(&native);
+            browser.authorize_with(&native, &[("prompt", "none")]).await;
+            if !each_time {
+                browser.assert_redirect_to(&native);
+                break;
+            }
+            browser.assert_error_to(&native, "consent_required");
+            browser.authorize(&native).await;
+        }
     }
+}
+
+on_both!(an_address_that_was_taken_back_meanwhile_gets_nothing);
+/// V062, V067: neither a code nor an error goes to a redirect URI that the client has lost since the flow began.
+async fn an_address_that_was_taken_back_meanwhile_gets_nothing(app: TestApp) {
+    let bob = app.user("bob").await;
+    let mut at_login = app.browser();
+    at_login.authorize(&app.rp).await.assert_page("login");
+    let mut at_consent = app.browser();
+    at_consent
+        .authorize(&app.consenting)
+        .await
+        .sign_in(&bob)
+        .await;
+    at_consent.assert_page("consent");
+    let mut declining = app.browser();
+    declining
+        .authorize(&app.consenting)
+        .await
+        .sign_in(&bob)
+        .await;
+    declining.assert_page("consent");
+    for client in ["rp", "consenting"] {
+        change_client(&app, client, |client| {
+            client.settings.redirect_uris = vec!["https://new.example/cb".into()];
+        })
+        .await;
+    }
+    let codes = "SELECT count(*) AS value FROM codes";
+    at_login.sign_in(&bob).await.assert_page("error");
+    at_consent.press("accept").await.assert_page("error");
+    declining.press("cancel").await.assert_page("error");
+    assert_eq!(app.count(codes), 0);
 }
 
 on_both!(a_realm_and_a_client_that_are_off_start_nothing);

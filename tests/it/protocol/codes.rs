@@ -1,23 +1,11 @@
 //! Codes and refresh tokens: once, for whom they were issued, and with the right PKCE.
 
-use futures_util::future::join_all;
+use vestibule::scope::Mapper;
 use vestibule::{realm, scope};
 
 use super::{ask, change_client, claims, redirected, signed_in};
 use crate::support::app::{REALM, TestApp};
 use crate::support::database::{on_both, on_postgres};
-use crate::support::rp::JsonAnswer;
-
-/// How often the answers were 200; every other one is `invalid_grant`.
-#[track_caller]
-fn successes(answers: &[JsonAnswer]) -> usize {
-    for answer in answers {
-        if answer.status != 200 {
-            answer.assert_error("invalid_grant");
-        }
-    }
-    answers.iter().filter(|answer| answer.status == 200).count()
-}
 
 on_both!(a_code_needs_the_verifier_of_its_challenge);
 /// V075.
@@ -133,24 +121,29 @@ async fn pkce_cannot_be_talked_down(app: TestApp) {
 }
 
 on_both!(a_code_that_another_client_shows_is_refused_and_dead);
-/// V077: confidential and public thieves, with and without the right verifier.
+/// V077: confidential and public owners and thieves, with and without the right verifier.
 async fn a_code_that_another_client_shows_is_refused_and_dead(app: TestApp) {
     let bob = app.user("bob").await;
-    let (mut browser, _) = signed_in(&app, &bob, &app.rp).await;
-    for thief in [&app.foreign, &app.native] {
-        for with_verifier in [true, false] {
-            let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
-            let mut form = vec![
-                ("grant_type", "authorization_code"),
-                ("code", arrival.code()),
-                ("redirect_uri", &app.rp.redirect_uri),
-            ];
-            if with_verifier {
-                form.push(("code_verifier", &arrival.asked.verifier));
+    for (owner, thieves) in [
+        (&app.rp, [&app.foreign, &app.native]),
+        (&app.native, [&app.foreign, &app.rp]),
+    ] {
+        let (mut browser, _) = signed_in(&app, &bob, owner).await;
+        for thief in thieves {
+            for with_verifier in [true, false] {
+                let arrival = browser.authorize(owner).await.assert_redirect_to(owner);
+                let mut form = vec![
+                    ("grant_type", "authorization_code"),
+                    ("code", arrival.code()),
+                    ("redirect_uri", &owner.redirect_uri),
+                ];
+                if with_verifier {
+                    form.push(("code_verifier", &arrival.asked.verifier));
+                }
+                thief.token(&form).await.assert_error("invalid_grant");
+                let late = owner.redeem(arrival.code(), &arrival.asked.verifier).await;
+                late.assert_error("invalid_grant");
             }
-            thief.token(&form).await.assert_error("invalid_grant");
-            let owner = app.rp.redeem(arrival.code(), &arrival.asked.verifier).await;
-            owner.assert_error("invalid_grant");
         }
     }
 }
@@ -198,62 +191,6 @@ async fn a_code_lives_for_a_minute(app: TestApp) {
         .redeem(late.code(), &late.asked.verifier)
         .await
         .assert_error("invalid_grant");
-}
-
-on_both!(a_hundred_redemptions_of_one_code_have_one_winner);
-/// V078: and the replays end what the winner got.
-async fn a_hundred_redemptions_of_one_code_have_one_winner(app: TestApp) {
-    let bob = app.user("bob").await;
-    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
-    let answers =
-        join_all((0..100).map(|_| app.rp.redeem(arrival.code(), &arrival.asked.verifier))).await;
-    assert_eq!(successes(&answers), 1);
-    let won = answers
-        .iter()
-        .find(|answer| answer.status == 200)
-        .expect("a winner");
-    app.rp
-        .refresh(won.text("refresh_token"))
-        .await
-        .assert_error("invalid_grant");
-    assert_eq!(app.rp.userinfo(won.text("access_token")).await.status, 401);
-}
-
-on_postgres!(two_nodes_redeem_one_code_once);
-/// V078.
-async fn two_nodes_redeem_one_code_once(app: TestApp) {
-    let other = app.second_node().await.expect("a second node");
-    let bob = app.user("bob").await;
-    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
-    let answers = join_all((0..100).map(|turn| {
-        let rp = if turn % 2 == 0 { &app.rp } else { &other.rp };
-        rp.redeem(arrival.code(), &arrival.asked.verifier)
-    }))
-    .await;
-    assert_eq!(successes(&answers), 1);
-}
-
-on_both!(a_hundred_uses_of_one_refresh_token_have_one_winner);
-/// V079: and the family ends.
-async fn a_hundred_uses_of_one_refresh_token_have_one_winner(app: TestApp) {
-    let bob = app.user("bob").await;
-    let (_, arrival) = signed_in(&app, &bob, &app.native).await;
-    let tokens = arrival.exchange().await.assert_tokens();
-    let refresh = tokens.refresh.expect("a refresh token");
-    let answers = join_all((0..100).map(|_| app.native.refresh(&refresh))).await;
-    assert_eq!(successes(&answers), 1);
-    let won = answers
-        .iter()
-        .find(|answer| answer.status == 200)
-        .expect("a winner");
-    app.native
-        .refresh(won.text("refresh_token"))
-        .await
-        .assert_error("invalid_grant");
-    assert_eq!(
-        app.native.userinfo(won.text("access_token")).await.status,
-        401
-    );
 }
 
 on_both!(a_chain_of_refresh_tokens_ends_at_the_first_replay);
@@ -349,6 +286,50 @@ async fn a_refresh_follows_what_became_of_the_client(app: TestApp) {
         (401, "invalid_client")
     );
     assert_eq!(app.rp.userinfo(&tokens.access).await.status, 401);
+}
+
+on_both!(no_token_is_for_a_client_that_was_switched_off);
+/// V082: neither by its roles nor by a mapper that names it.
+async fn no_token_is_for_a_client_that_was_switched_off(app: TestApp) {
+    let bob = app.user("bob").client_role("account", "view-profile").await;
+    let config = [
+        ("included.client.audience", "foreign"),
+        ("access.token.claim", "true"),
+    ];
+    let mapper = Mapper {
+        id: "named-audience".to_owned(),
+        name: "named audience".to_owned(),
+        protocol: "openid-connect".to_owned(),
+        protocol_mapper: "oidc-audience-mapper".to_owned(),
+        config: config
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+    };
+    app.tx(move |tx| {
+        let realm = realm::rows::by_name(tx, REALM)?.expect("the realm");
+        let rp = vestibule::client::rows::by_client_id(tx, &realm.id, "rp")?.expect("a client");
+        scope::rows::insert_client_mapper(tx, &realm.id, &rp.id, &mapper)?;
+        realm::rows::touch(tx, &realm.id)
+    })
+    .await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let tokens = arrival.exchange().await.assert_tokens();
+    let refresh = tokens.refresh.expect("a refresh token");
+    let said = async || {
+        let answer = app.rp.refresh(&refresh).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let claims = claims(answer.text("access_token"));
+        (claims["aud"].clone(), claims["resource_access"].to_string())
+    };
+    let (audience, roles) = said().await;
+    assert_eq!(audience, serde_json::json!(["account", "foreign"]));
+    assert!(roles.contains("view-profile"), "{roles}");
+    for (client, left) in [("account", "foreign"), ("foreign", "rp")] {
+        change_client(&app, client, |client| client.enabled = false).await;
+        let (audience, roles) = said().await;
+        assert_eq!(audience, left, "without {client}");
+        assert!(!roles.contains("view-profile"), "{roles}");
+    }
 }
 
 on_both!(a_refresh_follows_what_became_of_the_persons_roles_and_consent);

@@ -58,6 +58,52 @@ async fn a_realms_tokens_and_codes_are_nothing_in_another(app: TestApp) {
     }
 }
 
+on_both!(what_acts_for_itself_or_administers_a_realm_does_so_there_alone);
+/// V099: an administrator's token and a service's own, at the other realm's endpoints and at its logout.
+async fn what_acts_for_itself_or_administers_a_realm_does_so_there_alone(app: TestApp) {
+    app.make_realm("t2").await;
+    let carol = app
+        .user("carol")
+        .client_role("realm-management", "realm-admin")
+        .await;
+    app.user_of("t2", "carol").await;
+    let (mut browser, arrival) = signed_in(&app, &carol, &app.rp).await;
+    let tokens = arrival.exchange().await.assert_tokens();
+    let ask = [("grant_type", "client_credentials"), ("scope", "openid")];
+    let service = app
+        .service
+        .token(&ask)
+        .await
+        .text("access_token")
+        .to_owned();
+    let get = async |path: &str, token: &str| {
+        let url = app.here(&format!("{}{path}", app.public_url()));
+        let request = app.http.get(url).bearer_auth(token).send();
+        request.await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(get("/admin/realms/t1/users", &tokens.access).await, 200);
+    for token in [&tokens.access, &service] {
+        for path in ["", "/users", "/clients", "/keys"] {
+            let status = get(&format!("/admin/realms/t2{path}"), token).await;
+            assert!(matches!(status, 401 | 403 | 404), "{path}: {status}");
+        }
+    }
+    let elsewhere = app.service.in_realm("t2");
+    assert_eq!(app.service.introspect(&service).await.body["active"], true);
+    assert_eq!(elsewhere.introspect(&service).await.body["active"], false);
+    assert_eq!(elsewhere.userinfo(&service).await.status, 401);
+    let revoked = elsewhere.post("revoke", &[("token", &service)]).await;
+    assert_eq!(revoked.status, 200);
+    assert_eq!(app.service.introspect(&service).await.body["active"], true);
+
+    let hint = [("id_token_hint", tokens.id.as_str())];
+    let logout = app.http.get(app.rp.in_realm("t2").endpoint("logout"));
+    let answer = logout.query(&hint).send().await.expect("an answer");
+    assert_eq!(answer.status(), 400);
+    let silent = browser.authorize_with(&app.rp, &[("prompt", "none")]).await;
+    silent.assert_redirect_to(&app.rp);
+}
+
 on_both!(a_realms_cookies_are_nothing_in_another);
 /// V099, V103: as they are, and under the other realm's names.
 async fn a_realms_cookies_are_nothing_in_another(app: TestApp) {

@@ -218,13 +218,14 @@ async fn a_token_is_read_up_to_sixteen_kibibytes(app: TestApp) {
             )
         ),
     ] {
-        let header = app
-            .http
-            .get(app.rp.endpoint("userinfo"))
-            .bearer_auth(&token);
-        let by_header = header.send().await.expect("an answer").status().as_u16();
-        assert!((400..500).contains(&by_header), "{by_header}");
+        let admin = app.here(&format!("{}/admin/realms/t1", app.public_url()));
+        for url in [app.rp.endpoint("userinfo"), admin] {
+            let header = app.http.get(&url).bearer_auth(&token);
+            let by_header = header.send().await.expect("an answer").status().as_u16();
+            assert!((400..500).contains(&by_header), "{url}: {by_header}");
+        }
         for (endpoint, name) in [
+            ("logout", "id_token_hint"),
             ("userinfo", "access_token"),
             ("token/introspect", "token"),
             ("revoke", "token"),
@@ -244,8 +245,24 @@ async fn a_token_is_read_up_to_sixteen_kibibytes(app: TestApp) {
             }
         }
     }
+    // A token that is long and right is read, up to the last byte of it.
     let bob = app.user("bob").await;
-    signed_in(&app, &bob, &app.rp).await;
+    let (_, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let access = arrival.exchange().await.assert_tokens().access;
+    let header = access.split('.').next().expect("a header");
+    let mut claims = super::claims(&access);
+    claims["padding"] = json!("x".repeat(21 * 512));
+    let long = sign_as_the_realm(&app, header, &claims.to_string());
+    assert!(
+        (15 * 1024..16 * 1024).contains(&long.len()),
+        "{}",
+        long.len()
+    );
+    assert_eq!(app.rp.introspect(&long).await.body["active"], true);
+    let (signed, signature) = long.split_at(long.len() - 4);
+    let last = if signature == "AAAA" { "BBBB" } else { "AAAA" };
+    let altered = app.rp.introspect(&format!("{signed}{last}")).await;
+    assert_eq!(altered.body, json!({ "active": false }));
 }
 
 /// Signs any payload with the realm's own key, as no product code would.
@@ -333,11 +350,36 @@ async fn a_claim_of_another_type_is_not_a_claim_that_is_absent(app: TestApp) {
     for (name, value) in cases {
         let forged = sign_as_the_realm(&app, header, &with(name, value));
         let at = format!("{name}: {value:?}");
-        assert_eq!(app.rp.userinfo(&forged).await.status, 401, "{at}");
-        let seen = app.rp.introspect(&forged).await;
-        assert_eq!(seen.body, json!({ "active": false }), "{at}");
+        assert_dead(&app, &forged, &at).await;
+    }
+    // Nor is it a hint as an ID token: its time may be over, and has to be a time.
+    let mut hint = claims.clone();
+    hint["typ"] = json!("ID");
+    let log_out = async |claims: &str| {
+        let hint = sign_as_the_realm(&app, header, claims);
+        let asked = app.http.get(app.rp.endpoint("logout"));
+        let sent = asked.query(&[("id_token_hint", hint)]).send().await;
+        sent.expect("an answer").status().as_u16()
+    };
+    for (name, value) in [
+        ("exp", "\"9999999999\""),
+        ("exp", "true"),
+        ("exp", "null"),
+        ("exp", "1e400"),
+        ("iat", "\"1\""),
+        ("iss", "1"),
+        ("sub", "null"),
+        ("azp", "[\"rp\"]"),
+        ("typ", "\"Bearer\""),
+    ] {
+        let mut changed = hint.clone();
+        changed.as_object_mut().expect("claims").remove(name);
+        let forged = format!("{{\"{name}\":{value},{}", &changed.to_string()[1..]);
+        assert_eq!(log_out(&forged).await, 400, "{name}: {value}");
     }
     assert_eq!(app.rp.userinfo(&access).await.status, 200);
+    assert_eq!(log_out(&hint.to_string()).await, 200, "the forger can sign");
+    assert_eq!(app.rp.userinfo(&access).await.status, 401);
 }
 
 on_both!(what_was_verified_before_ends_with_its_key_and_lends_its_name_to_nothing);

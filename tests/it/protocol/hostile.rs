@@ -9,11 +9,20 @@ use crate::support::browser::CANARY;
 use crate::support::database::on_both;
 
 on_both!(no_name_and_no_parameter_is_anything_but_text_on_a_page);
-/// V069, V070: markup and template syntax in the names of realm, client and person, in every parameter and in what is
-/// typed. The harness holds each page to showing none of it unescaped, and to a policy without inline scripts.
+/// V069, V070: markup and template syntax in the names of realm, client and person, in the terms and in what a scope asks
+/// for, in every parameter and in what is typed. The harness holds each page to showing none of it unescaped, and to a policy without inline scripts.
 async fn no_name_and_no_parameter_is_anything_but_text_on_a_page(app: TestApp) {
-    app.change_realm(|realm| realm.settings.display_name = Some(CANARY.to_owned()))
-        .await;
+    // What a scope asks for is a text in JSON.
+    let text = CANARY.replace('"', "\\\"").replace('\'', "''");
+    app.database().execute(&format!(
+        "UPDATE client_scopes SET attributes = replace(attributes, '${{emailScopeConsentText}}', '{text}')"
+    ));
+    app.change_realm(|realm| {
+        realm.settings.display_name = Some(CANARY.to_owned());
+        let attributes = &mut realm.settings.attributes;
+        attributes.insert("termsText".into(), CANARY.into());
+    })
+    .await;
     change_client(&app, "consenting", |client| {
         client.settings.name = Some(CANARY.to_owned())
     })
@@ -72,9 +81,11 @@ async fn no_name_and_no_parameter_is_anything_but_text_on_a_page(app: TestApp) {
                 }
             }
             "terms" => {
-                browser.press("accept").await;
+                browser.assert_text("<svg/onload").press("accept").await;
             }
             "consent" => {
+                let asked = browser.page().texts(".grants li").join("\n");
+                assert!(asked.contains("<svg/onload"), "{asked}");
                 browser.assert_text("<svg/onload").press("accept").await;
             }
             other => panic!("{other}: {browser}"),

@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use reqwest::Method;
 use url::Url;
+use vestibule::client::Client;
 
 use super::{change_client, redirected, signed_in};
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, FORM, encode};
 use crate::support::database::on_both;
 use crate::support::html::Page;
 use crate::support::rp::RelyingParty;
 
 const BYE: &str = "https://rp.example/bye";
+
+/// What is done to a client.
+type Change = fn(&mut Client);
 
 async fn log_out(browser: &mut Browser, rp: &RelyingParty, parameters: &[(&str, &str)]) -> Answer {
     let endpoint = format!("{}/protocol/openid-connect/logout", rp.issuer);
@@ -174,7 +178,7 @@ async fn a_logout_leads_to_a_registered_uri_or_nowhere(app: TestApp) {
 }
 
 on_both!(the_lists_signs_for_logout_uris_mean_what_they_say);
-/// V068: `+` for the login's, `##` between several, `-` for none.
+/// V068: `+` for the login's, `##` between several, `-` for none; without a list it is the login's.
 async fn the_lists_signs_for_logout_uris_mean_what_they_say(app: TestApp) {
     for (list, uri, accepted) in [
         ("+", "https://rp.example/cb", true),
@@ -198,10 +202,19 @@ async fn the_lists_signs_for_logout_uris_mean_what_they_say(app: TestApp) {
         ("-", "https://rp.example/cb", false),
         ("https://rp.example/*", BYE, false),
         ("javascript:alert(1)", "javascript:alert(1)", false),
+        // As Keycloak has it: whoever registers none means those of the login.
+        ("", "https://rp.example/cb", true),
+        ("", BYE, false),
+        ("absent", "https://rp.example/cb", true),
+        ("absent", BYE, false),
     ] {
-        change_client(&app, "rp", |client| {
+        change_client(&app, "rp", move |client| {
             let attributes = &mut client.settings.attributes;
-            attributes.insert("post.logout.redirect.uris".into(), list.into());
+            let name = "post.logout.redirect.uris";
+            match list {
+                "absent" => attributes.remove(name),
+                list => attributes.insert(name.into(), list.into()),
+            };
         })
         .await;
         let parameters = [("client_id", "rp"), ("post_logout_redirect_uri", uri)];
@@ -213,6 +226,75 @@ async fn the_lists_signs_for_logout_uris_mean_what_they_say(app: TestApp) {
             "{list} {uri}"
         );
     }
+}
+
+on_both!(a_client_that_is_off_leads_nowhere);
+/// V067: nor does one without a browser's business, or a realm that is off; somebody else may have the domain by now.
+/// The person can still sign out.
+async fn a_client_that_is_off_leads_nowhere(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let hint = arrival.exchange().await.assert_tokens().id;
+    let leads = async |to: &str| {
+        for by in [("id_token_hint", hint.as_str()), ("client_id", "rp")] {
+            let parameters = [by, ("post_logout_redirect_uri", to)];
+            let answer = log_out(&mut app.browser(), &app.rp, &parameters).await;
+            let said = (answer.status, answer.header("location"));
+            assert_eq!(said, (400, ""), "{}", by.0);
+        }
+    };
+    let changes: [(Change, Change); 3] = [
+        (
+            |client| client.enabled = false,
+            |client| client.enabled = true,
+        ),
+        (
+            |client| client.settings.bearer_only = true,
+            |client| client.settings.bearer_only = false,
+        ),
+        (
+            |client| client.settings.protocol = "saml".to_owned(),
+            |client| client.settings.protocol = "openid-connect".to_owned(),
+        ),
+    ];
+    for (change, back) in changes {
+        change_client(&app, "rp", change).await;
+        leads(BYE).await;
+        change_client(&app, "rp", back).await;
+    }
+    app.change_realm(|realm| realm.enabled = false).await;
+    leads(BYE).await;
+    app.change_realm(|realm| realm.enabled = true).await;
+    change_client(&app, "rp", |client| client.enabled = false).await;
+    let signed_out = log_out(&mut browser, &app.rp, &[("id_token_hint", &hint)]).await;
+    assert_eq!(
+        (signed_out.status, signed_out.header("location")),
+        (200, "")
+    );
+    assert_eq!(browser.cookie("sid"), None);
+    assert!(!is_signed_in(&browser, &app.foreign).await);
+}
+
+on_both!(a_hint_by_post_is_a_hint);
+/// V068: the same by a form, from a page of the application.
+async fn a_hint_by_post_is_a_hint(app: TestApp) {
+    let bob = app.user("bob").await;
+    let (mut browser, arrival) = signed_in(&app, &bob, &app.rp).await;
+    let hint = arrival.exchange().await.assert_tokens().id;
+    let url = format!("{}/protocol/openid-connect/logout", app.issuer());
+    let url = Url::parse(&url).expect("a URL");
+    let mut post = async |to: &str| {
+        let pairs = [
+            ("id_token_hint".to_owned(), hint.clone()),
+            ("post_logout_redirect_uri".to_owned(), to.to_owned()),
+        ];
+        let body = Some((FORM, encode(&pairs)));
+        let answer = browser.send(Method::POST, &url, body).await;
+        (answer.status, answer.header("location").to_owned())
+    };
+    assert_eq!(post("https://rp.example/cb").await, (400, String::new()));
+    assert_eq!(post(BYE).await, (303, BYE.to_owned()));
+    assert!(!is_signed_in(&browser, &app.rp).await);
 }
 
 on_both!(a_hint_that_is_not_of_this_session_ends_nothing_unasked);

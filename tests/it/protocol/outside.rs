@@ -14,7 +14,7 @@ use super::signed_in;
 use crate::support::answer::Answer;
 use crate::support::app::TestApp;
 use crate::support::browser::{Browser, encode};
-use crate::support::database::{Kind, on_both, run};
+use crate::support::database::{ADMIN, Kind, on_both, run};
 
 /// Two hundred and ten ways to write another place.
 fn payloads() -> Vec<String> {
@@ -130,6 +130,18 @@ async fn no_way_out(app: TestApp) {
     let mut at_login = app.browser();
     at_login.authorize(&app.rp).await.assert_page("login");
     let step = at_login.page().url.clone();
+    app.change_realm(|realm| {
+        realm.settings.access_code_lifespan_user_action = 3600;
+        realm.settings.reset_password_allowed = true;
+    })
+    .await;
+    let alice = app.user("alice").force_password_reset().await;
+    let mut at_gate = app.browser();
+    at_gate.authorize(&app.rp).await.sign_in(&alice).await;
+    at_gate.assert_page("update-password");
+    let mut at_logout = signed_in.copy();
+    let logout = "/realms/t1/protocol/openid-connect/logout";
+    at_logout.open_path(logout).await.assert_page("logout");
     for evil in payloads() {
         let all: Vec<(&str, &str)> = NAMES.map(|name| (name, evil.as_str())).into();
         if reqwest::header::HeaderValue::from_str(&evil).is_ok() {
@@ -164,6 +176,8 @@ async fn no_way_out(app: TestApp) {
                 "/realms/t1/account/",
                 "/realms/t1/login-actions/authenticate",
                 "/realms/t1/login-actions/required-action",
+                "/realms/t1/login-actions/reset-credentials",
+                "/realms/t1/login-actions/link",
                 "/realms/t1/protocol/openid-connect/logout",
             ] {
                 let answer = get(&app, browser, path, &all).await;
@@ -193,6 +207,22 @@ async fn no_way_out(app: TestApp) {
             .send(Method::POST, &form.action, Some((kind, encode(&pairs))))
             .await;
         assert_stays(&app, &answer, &evil);
+        // In the form of the gate, and of the logout's own page.
+        for (at, field, button) in [
+            (&mut at_gate, "password-new", None),
+            (&mut at_logout, "flow", Some("confirmLogout")),
+        ] {
+            let mut form = at.page().form_with(field).clone();
+            form.action.query_pairs_mut().extend_pairs(&all);
+            let mut pairs = form.pairs(button);
+            let named = all
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            pairs.extend(named);
+            let body = Some((kind, encode(&pairs)));
+            let answer = at.send(Method::POST, &form.action, body).await;
+            assert_stays(&app, &answer, &evil);
+        }
         app.advance(std::time::Duration::from_secs(1));
     }
 }
@@ -202,6 +232,42 @@ async fn no_way_out(app: TestApp) {
 #[test]
 fn two_hundred_ways_to_write_another_place_lead_nowhere() {
     run(Kind::Sqlite, no_way_out);
+}
+
+async fn no_link_out(app: TestApp) {
+    app.mailbox().await;
+    let carol = app.user("carol").without_password().await;
+    let mut cli = app.legacy.in_realm("master");
+    (cli.client_id, cli.secret) = ("admin-cli".to_owned(), None);
+    let token = cli.password_grant(ADMIN.0, ADMIN.1).await;
+    let token = token.text("access_token").to_owned();
+    let user = format!("{}/admin/realms/t1/users/{}", app.public_url(), carol.id);
+    let send = async |request: reqwest::RequestBuilder| {
+        let answer = request.bearer_auth(&token).send().await;
+        answer.expect("an answer").status().as_u16()
+    };
+    let asked = async |uri: &str| {
+        let by_mail = app.here(&format!("{user}/execute-actions-email"));
+        let query = [("client_id", "rp"), ("redirect_uri", uri)];
+        let by_mail = app.http.put(by_mail).query(&query);
+        let invited = app.here(&format!("{user}/pre-registration"));
+        let body = json!({ "client_id": "rp", "redirect_uri": uri });
+        (
+            send(by_mail.json(&json!(["UPDATE_PASSWORD"]))).await,
+            send(app.http.post(invited).json(&body)).await,
+        )
+    };
+    for evil in payloads() {
+        assert_eq!(asked(&evil).await, (400, 400), "{evil}");
+    }
+    assert_eq!(app.count("SELECT count(*) AS value FROM links"), 0);
+    assert_eq!(asked("https://rp.example/cb").await, (204, 204));
+}
+
+/// V066: nor does a link that an administrator sends.
+#[test]
+fn two_hundred_ways_to_write_another_place_are_in_no_link() {
+    run(Kind::Sqlite, no_link_out);
 }
 
 /// A server that counts who comes.

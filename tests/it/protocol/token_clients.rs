@@ -3,7 +3,11 @@
 use super::signed_in;
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
+use crate::support::rp::RelyingParty;
 use crate::support::seed::SECRET;
+
+/// The one kind of `client_assertion` that there is.
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 on_both!(no_client_has_the_password_grant_that_was_not_given_it);
 /// V025: by a right password, a wrong one and nobody's; also once it was taken away, and where consent is asked for.
@@ -44,9 +48,13 @@ async fn a_client_revokes_its_own_tokens_and_no_others(app: TestApp) {
         let (_, arrival) = signed_in(&app, &bob, owner).await;
         let tokens = arrival.exchange().await.assert_tokens();
         let refresh = tokens.refresh.expect("a refresh token");
-        for token in [&tokens.access, &refresh] {
-            let answer = app.foreign.post("revoke", &[("token", token)]).await;
-            assert_eq!(answer.status, 200, "{}", answer.body);
+        let thieves = [&app.rp, &app.foreign, &app.native];
+        let others = |thief: &&&RelyingParty| thief.client_id != owner.client_id;
+        for thief in thieves.iter().filter(others) {
+            for token in [&tokens.access, &refresh] {
+                let answer = thief.post("revoke", &[("token", token)]).await;
+                assert_eq!(answer.status, 200, "{}", answer.body);
+            }
         }
         assert_eq!(
             owner.userinfo(&tokens.access).await.status,
@@ -79,6 +87,34 @@ async fn a_client_revokes_its_own_tokens_and_no_others(app: TestApp) {
             200
         );
     }
+}
+
+on_both!(offline_tokens_and_a_services_own_are_revoked_like_others);
+/// V084.
+async fn offline_tokens_and_a_services_own_are_revoked_like_others(app: TestApp) {
+    let bob = app.user("bob").await;
+    let rp = app.rp.with_scope("offline_access");
+    let (_, arrival) = signed_in(&app, &bob, &rp).await;
+    let offline = arrival.exchange().await.assert_tokens();
+    let refresh = offline.refresh.expect("an offline token");
+    let revoke = async |rp: &RelyingParty, token: &str| {
+        let answer = rp.post("revoke", &[("token", token)]).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    revoke(&app.native, &refresh).await;
+    assert_eq!(rp.refresh(&refresh).await.status, 200, "untouched");
+    revoke(&rp, &refresh).await;
+    rp.refresh(&refresh).await.assert_error("invalid_grant");
+    assert_eq!(rp.userinfo(&offline.access).await.status, 401);
+
+    let ask = [("grant_type", "client_credentials")];
+    let answer = app.service.token(&ask).await;
+    let own = answer.text("access_token");
+    let stands = async || app.service.introspect(own).await.body["active"] == true;
+    revoke(&app.foreign, own).await;
+    assert!(stands().await, "untouched");
+    revoke(&app.service, own).await;
+    assert!(!stands().await);
 }
 
 on_both!(a_confidential_client_proves_itself_by_one_method);
@@ -158,6 +194,21 @@ async fn a_confidential_client_proves_itself_by_one_method(app: TestApp) {
                 ],
                 "",
             ),
+            (
+                None,
+                &[
+                    ("client_id", "rp"),
+                    ("client_secret", SECRET),
+                    ("client_assertion_type", ASSERTION),
+                ],
+                "",
+            ),
+            (Some(right.as_str()), &[("client_assertion", "x")], ""),
+            (
+                Some(right.as_str()),
+                &[("client_assertion_type", ASSERTION)],
+                "",
+            ),
         ] {
             let at = format!("{endpoint} {header:?} {extra:?} {query}");
             assert_eq!(send(header, extra, query).await, refused, "{at}");
@@ -166,6 +217,62 @@ async fn a_confidential_client_proves_itself_by_one_method(app: TestApp) {
         let refused = (400, "invalid_request".to_owned());
         assert_eq!(both, refused, "{endpoint}: two methods");
     }
+}
+
+on_both!(a_secret_proves_nothing_where_another_method_is_prescribed);
+/// V086: a client that shall prove itself by a key or a certificate, which this server does not do, gets nothing by its
+/// secret; nor does one of another protocol.
+async fn a_secret_proves_nothing_where_another_method_is_prescribed(app: TestApp) {
+    let ask = async |endpoint| {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", "nonsense"),
+            ("token", "nonsense"),
+        ];
+        let answer = app.rp.post(endpoint, &form).await;
+        (answer.status, answer.text("error").to_owned())
+    };
+    let login = |client: &'static str| {
+        let parameters = [
+            ("client_id", client),
+            ("redirect_uri", "https://rp.example/cb"),
+            ("response_type", "code"),
+            ("scope", "openid"),
+            ("prompt", "none"),
+        ];
+        let mut browser = app.browser();
+        let rp = &app.rp;
+        async move { super::ask(&mut browser, rp, &parameters).await }
+    };
+    let endpoints = ["token", "token/introspect", "revoke"];
+    for method in ["client-jwt", "client-secret-jwt", "client-x509", "nope"] {
+        super::change_client(&app, "rp", move |client| {
+            client.settings.client_authenticator_type = method.to_owned();
+        })
+        .await;
+        for endpoint in endpoints {
+            let refused = (401, "invalid_client".to_owned());
+            assert_eq!(ask(endpoint).await, refused, "{method} at {endpoint}");
+        }
+    }
+    super::change_client(&app, "rp", |client| {
+        client.settings.client_authenticator_type = "client-secret".to_owned();
+    })
+    .await;
+    for endpoint in endpoints {
+        assert_ne!(ask(endpoint).await.0, 401, "{endpoint}");
+    }
+    assert_eq!(login("rp").await.status, 303);
+    super::change_client(&app, "rp", |client| {
+        client.settings.protocol = "saml".to_owned();
+    })
+    .await;
+    for endpoint in endpoints {
+        let refused = (401, "invalid_client".to_owned());
+        assert_eq!(ask(endpoint).await, refused, "SAML at {endpoint}");
+    }
+    let answer = login("rp").await;
+    assert_eq!((answer.status, answer.header("location")), (400, ""));
 }
 
 on_both!(a_token_is_introspected_by_whom_it_concerns);
