@@ -233,7 +233,10 @@ async fn a_remembered_session_obeys_at_the_next_request(app: TestApp) {
     witness
         .authorize_with(&app.rp, &silent)
         .await
-        .assert_redirect_to(&app.rp);
+        .assert_redirect_to(&app.rp)
+        .exchange()
+        .await
+        .assert_tokens();
     app.change_realm(|realm| realm.settings.sso_session_idle_timeout_remember_me = 3600)
         .await;
     restarted(&quiet)
