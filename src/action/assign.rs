@@ -7,6 +7,7 @@
 use super::canonical;
 use super::kinds::{names, update_password};
 use crate::kernel::{Entropy, Timestamp, UserId};
+use crate::mail::verify_code;
 use crate::realm::RequiredActionConfig;
 use crate::session;
 use crate::store::dialect::{Lock, lock_user};
@@ -120,6 +121,26 @@ pub fn set(
     Ok(())
 }
 
+/// Sets an action that does not wait yet; answers whether it was set. What waits stays as it was meant, so that whoever
+/// asks for it once more loosens neither its proof nor its date.
+///
+/// # Errors
+/// The database fails.
+pub fn set_missing(
+    tx: &mut Tx<'_>,
+    user: &UserId,
+    action: &str,
+    setting: &Setting<'_>,
+) -> Result<bool, StoreError> {
+    lock_user(tx, user, Lock::Update)?;
+    let waiting = waiting::of_user(tx, user)?;
+    if waiting.iter().any(|known| known.action == action) {
+        return Ok(false);
+    }
+    set(tx, user, action, setting)?;
+    Ok(true)
+}
+
 /// Takes an action from a person without its completion; answers whether it waited.
 ///
 /// # Errors
@@ -138,12 +159,13 @@ pub fn waive(
     Ok(waited)
 }
 
-/// Ends every session, token, code and approval of a person: a new epoch, and the sessions with what hangs on them.
+/// Ends every session, token, link, code and approval of a person: a new epoch, and what does not carry it, the
+/// sessions with what hangs on them and the code in the mail.
 ///
 /// # Errors
 /// The database fails.
 pub fn end_everything(tx: &mut Tx<'_>, user: &UserId, entropy: &Entropy) -> Result<(), StoreError> {
     user::rows::bump_epoch(tx, user, &AuthEpoch::new(entropy.random_uuid()))?;
     session::rows::delete_of_user(tx, user)?;
-    Ok(())
+    verify_code::forget(tx, user)
 }

@@ -172,7 +172,7 @@ pub fn execute_actions(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let target = target(context, ask)?;
     if ask.flag("persist") == Some(true) {
         for action in &actions {
-            assign::set(context.tx, &user.id, action, &Setting::by("admin"))?;
+            assign::set_missing(context.tx, &user.id, action, &Setting::by("admin"))?;
         }
     }
     mail(context, (&user, Purpose::Actions), (actions, target), None)?;

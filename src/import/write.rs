@@ -19,7 +19,7 @@ use crate::store::dialect::{Lock, lock_user};
 use crate::store::{StoreError, Tx};
 use crate::user::credential::StoredPassword;
 use crate::user::rows::Conflict;
-use crate::user::waiting::{self, ResetProof, WaitingAction};
+use crate::user::waiting::{ResetProof, WaitingAction};
 use crate::user::{self, AuthEpoch, User, bulk};
 
 /// Seconds for which notices still go to an address that was replaced.
@@ -311,15 +311,12 @@ impl Pen<'_> {
             let secret = (hash, None, self.is_temporary(person));
             provision::set_password_by_admin(tx, self.entropy, realm, id, secret)?;
         }
-        let waiting = waiting::of_user(tx, id)?;
         let reset = self
             .options
             .require_password_reset
             .then_some(update_password::NAME);
         for action in person.actions.iter().copied().chain(reset) {
-            if !waiting.iter().any(|row| row.action == action) {
-                assign::set(tx, id, action, &Setting::by("import"))?;
-            }
+            assign::set_missing(tx, id, action, &Setting::by("import"))?;
         }
         let moved = before.email != after.email;
         if let Some(email) = before.email.as_deref().filter(|_| moved) {

@@ -23,7 +23,8 @@ pub enum Renewed {
 }
 
 /// Mails a fresh link in the place of one whose time is over, to the same address: at most one in ten minutes and
-/// three for one original. What was taken back, used or replaced is not renewed.
+/// three for one original. What was taken back, used or replaced is not renewed, and no forgotten password's link once
+/// the realm lets nobody ask for one.
 ///
 /// # Errors
 /// The database fails.
@@ -52,6 +53,7 @@ pub fn renew(
         || !expired(&original)
         || !old.proves_mailbox()
         || original.renewals >= RENEWALS.0
+        || (old.purpose == Purpose::ForgottenPassword && !realm.settings.reset_password_allowed)
         || rows::campaign_is_cancelled(tx, &old)?
     {
         return Ok(Renewed::Never);

@@ -26,7 +26,7 @@ const PER_NETWORK: Limit = Limit {
     longest: 3600,
 };
 
-/// Mails to one person: one in a minute …
+/// Mails to one address, whichever person of that address is asked for: one in a minute …
 const PER_MINUTE: Limit = Limit {
     tries: 1,
     window: 60,
@@ -182,9 +182,10 @@ fn mail(
     (realm, user, request): (&Realm, &User, &Request),
     now: Timestamp,
 ) -> Result<Option<&'static str>, StoreError> {
-    if user.email.is_none() {
+    let Some(address) = &user.email else {
         return Ok(Some("invalid_email"));
-    }
+    };
+    let to = throttle::mailbox(&realm.id, address);
     let purpose = if credential::password(tx, &user.id)?.is_some() {
         Purpose::ForgottenPassword
     } else if realm
@@ -198,7 +199,7 @@ fn mail(
         return Ok(Some("no_password"));
     };
     for (name, limit) in [("minute", PER_MINUTE), ("hour", PER_HOUR)] {
-        let name = format!("forgot/{name}/{}", user.id);
+        let name = format!("forgot/{name}/{to}");
         if let Turn::Shut(_) = throttle::take(tx, &name, limit, now)? {
             return Ok(Some("too_many_requests"));
         }

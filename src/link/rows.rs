@@ -256,6 +256,32 @@ pub fn commit(
     Ok(committed == 1)
 }
 
+/// Holds a link that lives until the transaction ends, so that nobody ends it in between; `false`: it was ended. Asks
+/// for what [`commit`] asks for; the caller holds the user's lock and passes the epoch that it read under it.
+///
+/// # Errors
+/// The database fails.
+pub fn hold(
+    tx: &mut Tx<'_>,
+    id: &LinkId,
+    (user, epoch): (&UserId, &AuthEpoch),
+) -> Result<bool, StoreError> {
+    let now = tx.now()?;
+    let held = db!(tx, |c| diesel::update(
+        links::table
+            .filter(links::id.eq(id))
+            .filter(links::user_id.eq(user))
+            .filter(links::auth_epoch.eq(epoch))
+            .filter(links::committed_at.is_null())
+            .filter(links::revoked_at.is_null())
+            .filter(links::superseded_at.is_null())
+            .filter(links::expires_at.gt(now))
+    )
+    .set(links::lifespan.eq(links::lifespan))
+    .execute(c))?;
+    Ok(held == 1)
+}
+
 /// Stores what is left to do on a link without a credential: one of its actions was done.
 ///
 /// # Errors

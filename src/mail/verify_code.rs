@@ -28,8 +28,16 @@ pub const TRIES: i64 = 5;
 /// Seconds between two mails to one person.
 const APART: i64 = 60;
 
-/// Mails to one person: five in an hour, then none for an hour.
-const PER_USER: Limit = Limit {
+/// Mails to one address that was typed, whoever types it: one in a minute.
+const PER_MINUTE: Limit = Limit {
+    tries: 1,
+    window: APART,
+    block: APART,
+    longest: APART,
+};
+
+/// Mails to one person, and to one address that was typed: five in an hour, then none for an hour.
+const PER_HOUR: Limit = Limit {
     tries: 5,
     window: 3600,
     block: 3600,
@@ -64,14 +72,18 @@ pub fn issue(
     locale: Locale,
 ) -> Result<Issued, StoreError> {
     lock_user(tx, &user.id, Lock::Update)?;
-    match address_of(tx, &user.id)? {
-        Some(email) => issue_to(tx, tools, (user, email), locale),
-        None => Ok(Issued::NoAddress),
+    let now = tx.now()?;
+    let Some(email) = address_of(tx, &user.id)? else {
+        return Ok(Issued::NoAddress);
+    };
+    match counted(tx, &user.id, now)? {
+        Some(again_at) => Ok(Issued::TooSoon { again_at }),
+        None => send(tx, tools, (user, email), (locale, now)),
     }
 }
 
-/// Mails a code to an address that the user does not have yet, and can have once it is proved; the caller holds the
-/// user's lock.
+/// Mails a code to an address that the user has typed and does not have yet; the caller holds the user's lock. Such
+/// mails are counted by address as well: nobody floods a mailbox by way of many accounts (threat V053).
 ///
 /// # Errors
 /// The database fails.
@@ -82,21 +94,50 @@ pub fn issue_to(
     locale: Locale,
 ) -> Result<Issued, StoreError> {
     let now = tx.now()?;
+    if let Some(again_at) = counted(tx, &user.id, now)? {
+        return Ok(Issued::TooSoon { again_at });
+    }
+    let to = throttle::mailbox(&user.realm_id, &email);
+    for (name, limit) in [("minute", PER_MINUTE), ("hour", PER_HOUR)] {
+        let name = format!("mail-code-to/{name}/{to}");
+        if let Turn::Shut(again_at) = throttle::take(tx, &name, limit, now)? {
+            return Ok(Issued::TooSoon { again_at });
+        }
+    }
+    send(tx, tools, (user, email), (locale, now))
+}
+
+/// Counts a mail to a person; `Some`: there may be none before then.
+fn counted(
+    tx: &mut Tx<'_>,
+    user: &UserId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
     let sent_at: Option<Timestamp> = db!(tx, |c| email_codes::table
-        .filter(email_codes::user_id.eq(&user.id))
+        .filter(email_codes::user_id.eq(user))
         .select(email_codes::sent_at)
         .first(c)
         .optional())?;
-    if let Some(again_at) = sent_at
+    let again_at = sent_at
         .map(|at| at.plus_seconds(APART))
-        .filter(|at| now < *at)
-    {
-        return Ok(Issued::TooSoon { again_at });
+        .filter(|at| now < *at);
+    if again_at.is_some() {
+        return Ok(again_at);
     }
-    let name = format!("mail-code:{}", user.id);
-    if let Turn::Shut(again_at) = throttle::take(tx, &name, PER_USER, now)? {
-        return Ok(Issued::TooSoon { again_at });
-    }
+    let name = format!("mail-code:{user}");
+    Ok(match throttle::take(tx, &name, PER_HOUR, now)? {
+        Turn::Shut(again_at) => Some(again_at),
+        Turn::Taken => None,
+    })
+}
+
+/// Stores a fresh code in the place of the last one, and queues its mail.
+fn send(
+    tx: &mut Tx<'_>,
+    tools: Tools<'_>,
+    (user, email): (&User, String),
+    (locale, now): (Locale, Timestamp),
+) -> Result<Issued, StoreError> {
     let code = fresh(tools.entropy);
     let expires_at = now.plus_seconds(LIFESPAN);
     let digest = tools
@@ -245,7 +286,7 @@ pub fn mailed_to(tx: &mut Tx<'_>, user: &UserId) -> Result<Option<String>, Store
         .optional())
 }
 
-/// Forgets the user's code; how many mails there may be in an hour is still counted.
+/// Forgets the user's code; how many mails there may be in an hour is still counted, and to a typed address in a minute.
 ///
 /// # Errors
 /// The database fails.

@@ -8,8 +8,8 @@ use super::engine::Engine;
 use super::next::Act;
 use super::show::Reply;
 use super::steps::{self, Stage, Visit, Where};
-use super::submit::{done, record, refuse, store};
-use crate::action::kinds::{update_profile, verify_email};
+use super::submit::{completed, refuse, store};
+use crate::action::kinds::verify_email;
 use crate::flow::{Flash, FlashError, rows};
 use crate::mail::verify_code::{self, Checked, Issued};
 use crate::store::{StoreError, Tx};
@@ -27,7 +27,7 @@ pub(super) fn submitted(
 ) -> Result<Reply, StoreError> {
     let user = &act.waiting.user;
     if let Some(address) = &act.proving {
-        return proving(tx, engine, (visit, stage), (user, address));
+        return proving(tx, engine, (visit, stage), (act, address));
     }
     let asks_address = user.email.is_none() && engine.mailer.is_configured(&stage.config.realm);
     let (changed, address) = match posted(visit, user, asks_address) {
@@ -38,7 +38,7 @@ pub(super) fn submitted(
         return steps::go_on(tx, engine, visit, (stage, Where::Posted));
     }
     let Some(address) = address else {
-        return completed(tx, engine, (visit, stage), user);
+        return completed(tx, engine, (visit, stage), (act, "UPDATE_PROFILE"));
     };
     let typed = address.clone();
     match verify_code::issue_to(
@@ -65,9 +65,9 @@ fn proving(
     tx: &mut Tx<'_>,
     engine: &Engine,
     (visit, stage): (&Visit, &mut Stage),
-    (user, address): (&User, &str),
+    (act, address): (&Act, &str),
 ) -> Result<Reply, StoreError> {
-    let address = address.to_owned();
+    let (user, address) = (&act.waiting.user, address.to_owned());
     let flash = if visit.form.has("other") {
         verify_code::forget(tx, &user.id)?;
         Flash::default()
@@ -86,7 +86,7 @@ fn proving(
                 changed.email_verified = true;
                 if store(tx, stage, &changed)?.is_ok() {
                     waiting::remove(tx, &user.id, verify_email::NAME)?;
-                    return completed(tx, engine, (visit, stage), user);
+                    return completed(tx, engine, (visit, stage), (act, "UPDATE_PROFILE"));
                 }
                 // Whoever has the code reads this mailbox, and may know that it serves another account.
                 Flash::error("email", "email-taken")
@@ -96,17 +96,6 @@ fn proving(
         }
     };
     refuse(tx, engine, visit, (stage, flash))
-}
-
-fn completed(
-    tx: &mut Tx<'_>,
-    engine: &Engine,
-    (visit, stage): (&Visit, &mut Stage),
-    user: &User,
-) -> Result<Reply, StoreError> {
-    waiting::remove(tx, &user.id, update_profile::NAME)?;
-    record(tx, engine, (visit, stage), ("UPDATE_PROFILE", &user.id))?;
-    done(tx, engine, visit, stage)
 }
 
 /// The profile that was posted, and the address that was typed where one is asked for. A set address never changes here, whatever was posted (threat V187).

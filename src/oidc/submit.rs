@@ -206,7 +206,13 @@ fn act_submitted(
     act: &Act,
 ) -> Result<Reply, StoreError> {
     let user = &act.waiting.user;
-    let kind = match act.action.as_str() {
+    // Held before anything is written: whoever takes the link back at this moment waits, and finds it used.
+    if let Some(link) = stage.flow.open_link()
+        && !link::rows::hold(tx, link, (&user.id, &user.auth_epoch))?
+    {
+        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+    }
+    match act.action.as_str() {
         terms::NAME => {
             if !visit.form.has("accept") {
                 return reply::decline(tx, engine, stage);
@@ -220,22 +226,28 @@ fn act_submitted(
             if store(tx, stage, &changed)?.is_err() {
                 return steps::go_on(tx, engine, visit, (stage, Where::Posted));
             }
-            "CUSTOM_REQUIRED_ACTION"
+            completed(tx, engine, (visit, stage), (act, "CUSTOM_REQUIRED_ACTION"))
         }
-        update_profile::NAME => {
-            return super::profile::submitted(tx, engine, (visit, stage), act);
-        }
-        verify_email::NAME => {
-            return super::mailed_code::submitted(tx, engine, (visit, stage), user);
-        }
-        _ => return steps::go_on(tx, engine, visit, (stage, Where::Posted)),
-    };
+        update_profile::NAME => super::profile::submitted(tx, engine, (visit, stage), act),
+        verify_email::NAME => super::mailed_code::submitted(tx, engine, (visit, stage), user),
+        _ => steps::go_on(tx, engine, visit, (stage, Where::Posted)),
+    }
+}
+
+/// What an action asks for was stored: it waits no longer, neither on the person nor on the link that asked for it.
+pub(super) fn completed(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (visit, stage): (&Visit, &mut Stage),
+    (act, kind): (&Act, &'static str),
+) -> Result<Reply, StoreError> {
+    let user = &act.waiting.user;
     waiting::remove(tx, &user.id, &act.action)?;
     record(tx, engine, (visit, stage), (kind, &user.id))?;
-    if let Some(link) = stage.flow.open_link().cloned() {
-        return by_link::action(tx, engine, (visit, stage), (&link, act));
+    match stage.flow.open_link().cloned() {
+        Some(link) => by_link::action(tx, engine, (visit, stage), (&link, act)),
+        None => done(tx, engine, visit, stage),
     }
-    done(tx, engine, visit, stage)
 }
 
 /// An action was done: if it was the last one, the gate is passed.

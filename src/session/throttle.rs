@@ -6,9 +6,10 @@
 
 use diesel::prelude::*;
 
-use crate::kernel::Timestamp;
+use crate::kernel::{RealmId, Timestamp, sha256_base64};
 use crate::store::schema::throttles;
 use crate::store::{StoreError, Tx, db};
+use crate::user::name::name_key;
 
 /// How many tries in how long, and how long the door stays shut after that.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +56,12 @@ pub enum Turn {
 }
 
 type Row = (i64, Timestamp, Timestamp);
+
+/// What a mailbox is called in the name of a throttle: the same for every spelling of its address, and not readable.
+pub fn mailbox(realm: &RealmId, address: &str) -> String {
+    let key = sha256_base64(name_key(address).as_bytes());
+    format!("{realm}/{key}")
+}
 
 /// Takes a slot of the throttle `name`.
 ///

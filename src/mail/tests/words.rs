@@ -190,6 +190,40 @@ async fn hostile_names_and_notes_are_words_of_one_mail_to_one_person() {
     }
 }
 
+/// V054: whatever a mail is about, a realm's name and an administrator's words are words in it.
+#[test]
+fn hostile_names_and_notes_are_words_in_every_mail() {
+    for purpose in purposes() {
+        let name = purpose.name();
+        let content = |note: String| Content {
+            purpose: purpose.clone(),
+            note: Some(note),
+        };
+        let usual = words("Rosewood School", &content("Iris".into()), Locale::ENGLISH);
+        let note = content(HOSTILE.join("\n.\n"));
+        let hostile = words(&HOSTILE.join(" "), &note, Locale::ENGLISH);
+        assert!(!hostile.subject.contains(['\r', '\n']), "{name}");
+        for (part, usual) in [
+            (&hostile.subject, &usual.subject),
+            (&hostile.text, &usual.text),
+        ] {
+            let (now, ever) = (part.matches("49").count(), usual.matches("49").count());
+            assert_eq!(now, ever, "{name}: a template was run: {part}");
+        }
+        for part in [&hostile.text, &hostile.html] {
+            assert!(!part.contains("://"), "{name}: a link: {part}");
+        }
+        // No tag but those that are always there, and the lines of the note.
+        for tag in ["<script", "<img", "<a ", "</title>", "<meta", "<style"] {
+            let (now, ever) = (
+                hostile.html.matches(tag).count(),
+                usual.html.matches(tag).count(),
+            );
+            assert_eq!(now, ever, "{name}: {tag} in {}", hostile.html);
+        }
+    }
+}
+
 fn rig_smtp(rig: &Rig) -> serde_json::Value {
     serde_json::to_value(&rig.realm.settings.smtp_server).unwrap()
 }

@@ -70,7 +70,12 @@ fn is_signed_in(
             interactive: true,
         },
     };
-    Ok(match standing(tx, &subject)? {
+    is_free_but_for_the_address(tx, &subject)
+}
+
+/// Whether nothing stands between somebody and their tokens but an address that is still to be proved.
+fn is_free_but_for_the_address(tx: &mut Tx<'_>, subject: &Subject) -> Result<bool, StoreError> {
+    Ok(match standing(tx, subject)? {
         Ok(_) => true,
         Err(Outstanding::Actions(waiting)) => waiting
             .actions
@@ -80,8 +85,9 @@ fn is_signed_in(
     })
 }
 
-/// After somebody has signed in, in a flow that began with such a link: it is done if it is theirs. Answers what to say
-/// where it cannot be.
+/// After somebody has signed in, in a flow that began with such a link: it is done if it is theirs and nothing else
+/// waits on them. Whoever has to pass the gate passes it first, and the link stays as it is: a password that has to be
+/// changed proves too little to change an address. Answers what to say where it cannot be done.
 pub(in super::super) fn after_sign_in(
     tx: &mut Tx<'_>,
     engine: &Engine,
@@ -100,6 +106,17 @@ pub(in super::super) fn after_sign_in(
         stage.flow.finished_at = Some(tx.now()?);
         crate::flow::rows::advance(tx, &mut stage.flow)?;
         return Ok(Some(said(engine, stage, "link-somebody-else")));
+    }
+    let Some(epoch) = stage.flow.proof.as_ref().map(|proof| proof.epoch.clone()) else {
+        return Ok(None);
+    };
+    let subject = Subject {
+        realm: link.realm_id.clone(),
+        user: user.id.clone(),
+        provenance: Provenance::Proof { epoch },
+    };
+    if !is_free_but_for_the_address(tx, &subject)? {
+        return Ok(None);
     }
     let word = confirm(tx, engine, (visit, stage), (&link, &user))?;
     if word == "link-address-confirmed" {
@@ -123,19 +140,24 @@ fn said(engine: &Engine, stage: &Stage, word: &'static str) -> Reply {
         .cookies(&stage.cookies)
 }
 
-/// Proves the address, or changes to it; answers what to say. Ends the link in the same statement as ever.
+/// Proves the address that the person has now, or changes to another; answers what to say. Ends the link in the same
+/// statement as ever.
 fn confirm(
     tx: &mut Tx<'_>,
     engine: &Engine,
     (visit, stage): (&Visit, &mut Stage),
     (link, user): (&Link, &User),
 ) -> Result<&'static str, StoreError> {
-    let Some(link) = done::commit(tx, &link.id, user)? else {
-        return Ok("link-revoked");
-    };
     let (Some(mut changed), Some(address)) =
         (user::rows::by_id(tx, &user.id)?, link.address.clone())
     else {
+        return Ok("link-revoked");
+    };
+    // The press may be long ago, and the person may have another address since (threat V047).
+    if link.purpose == Purpose::VerifyEmail && changed.email.as_ref() != Some(&address) {
+        return Ok("link-revoked");
+    }
+    let Some(link) = done::commit(tx, &link.id, user)? else {
         return Ok("link-revoked");
     };
     let moved = link.purpose == Purpose::UpdateEmail && changed.email.as_ref() != Some(&address);

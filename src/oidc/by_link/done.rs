@@ -78,11 +78,8 @@ fn prove_address(
 
 /// Lets actions wait on the person.
 fn leave(tx: &mut Tx<'_>, user: &User, actions: &[String]) -> Result<(), StoreError> {
-    let waiting = waiting::of_user(tx, &user.id)?;
     for action in actions {
-        if !waiting.iter().any(|row| row.action == *action) {
-            assign::set(tx, &user.id, action, &Setting::by("link"))?;
-        }
+        assign::set_missing(tx, &user.id, action, &Setting::by("link"))?;
     }
     Ok(())
 }

@@ -151,6 +151,50 @@ async fn in_an_hour(app: &TestApp) -> i64 {
     now.plus_seconds(3600).millis()
 }
 
+on_both!(only_a_temporary_password_flags);
+/// V028, by every way of the API that sets one: a permanent password leaves nothing to be done.
+async fn only_a_temporary_password_flags(app: TestApp) {
+    let token = operator(&app).await;
+    let credentials = |temporary: bool| json!([{ "type": "password", "value": "by the operator", "temporary": temporary }]);
+    for temporary in [false, true] {
+        let expected: &[&str] = if temporary { &["UPDATE_PASSWORD"] } else { &[] };
+        let username = format!("made-{temporary}");
+        let body = json!({
+            "username": username, "enabled": true, "credentials": credentials(temporary),
+        });
+        let made = call(&app, &token, (Method::POST, "/t1/users"), Some(&body)).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        let id = app.sql(&format!(
+            "SELECT id AS value FROM users WHERE username = '{username}'"
+        ));
+        let made = User {
+            id: vestibule::kernel::UserId::new(id[0].clone()),
+            realm: "t1".to_owned(),
+            email: String::new(),
+            password: "by the operator".to_owned(),
+            username,
+        };
+        let there = app.user(&format!("there-{temporary}")).await;
+        let body = json!({ "credentials": credentials(temporary) });
+        let put = (Method::PUT, of(&there, ""));
+        let answer = call(&app, &token, (put.0, &put.1), Some(&body)).await;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+        let reset = app.user(&format!("reset-{temporary}")).await;
+        let body =
+            json!({ "type": "password", "value": "by the operator", "temporary": temporary });
+        let put = (Method::PUT, of(&reset, "/reset-password"));
+        let answer = call(&app, &token, (put.0, &put.1), Some(&body)).await;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+        for user in [&made, &there, &reset] {
+            let name = &user.username;
+            assert_eq!(app.waiting(user).await, expected, "{name}");
+            let granted = app.legacy.password_grant(name, "by the operator").await;
+            let wanted = if temporary { 400 } else { 200 };
+            assert_eq!(granted.status, wanted, "{name}: {}", granted.body);
+        }
+    }
+}
+
 on_both!(a_script_that_read_before_the_flag_cannot_undo_it);
 /// V179: the copy from before, put back, is a conflict, whether the SDK knows `notBefore` or leaves it out, and whether
 /// the flag shuts at once or later: then before it is due and after.

@@ -48,8 +48,10 @@ async fn bring_into(app: &TestApp, user: &User, state: State) {
         }
         State::ExpiredTemporaryPassword => {
             app.set_password(user, &user.password, true).await;
+            // The flag that came with it is taken away, so that it is the password's end that denies.
             app.database().execute(&format!(
-                "UPDATE credentials SET expires_at = 1 WHERE user_id = '{}'",
+                "UPDATE credentials SET expires_at = 1 WHERE user_id = '{0}'; \
+                 DELETE FROM required_actions WHERE user_id = '{0}'",
                 user.id
             ));
         }

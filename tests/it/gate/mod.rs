@@ -16,7 +16,7 @@ mod profile;
 mod promise;
 mod states;
 mod sweep;
-mod verify_email;
+pub mod verify_email;
 mod window;
 mod writers;
 

@@ -53,6 +53,7 @@ async fn a_flag_shuts_every_path_before_during_and_after_the_gate(app: TestApp) 
     app.assert_no_tokens_for(&alice).await;
 
     let mut browser = at_the_gate(&app, &alice).await;
+    let mut elsewhere = at_the_gate(&app, &alice).await;
     app.assert_no_tokens_for(&alice).await;
 
     let older = app.ledger.of(&alice);
@@ -65,6 +66,13 @@ async fn a_flag_shuts_every_path_before_during_and_after_the_gate(app: TestApp) 
         .assert_tokens();
     app.assert_nothing_opens(&alice, &older.without_password(NEW))
         .await;
+    // Whoever stood at the gate in another browser with the old password stands there in vain.
+    let hash = app.password_hash(&alice).await;
+    elsewhere
+        .set_new_password("too late for that")
+        .await
+        .assert_page("login");
+    assert_eq!(app.password_hash(&alice).await, hash);
 }
 
 on_both!(a_temporary_password_gates_as_a_flag_does);
@@ -199,7 +207,7 @@ async fn prompt_none_says_that_a_page_is_needed(app: TestApp) {
 }
 
 on_postgres!(a_flag_set_on_one_node_shuts_the_other_at_once);
-/// V021, row 19 of the oracle.
+/// V021, V040, row 19 of the oracle: the flag, and the new password that ends it.
 async fn a_flag_set_on_one_node_shuts_the_other_at_once(app: TestApp) {
     let other = app.second_node().await.expect("a second node");
     let alice = app.user("alice").await;
@@ -207,4 +215,13 @@ async fn a_flag_set_on_one_node_shuts_the_other_at_once(app: TestApp) {
     app.force_password_reset(&alice).await;
     other.assert_no_tokens_for(&alice).await;
     app.assert_no_tokens_for(&alice).await;
+    let older = app.ledger.of(&alice);
+    at_the_gate(&app, &alice)
+        .await
+        .set_new_password(NEW)
+        .await
+        .assert_redirect_to(&app.rp);
+    let older = older.without_password(NEW);
+    other.assert_nothing_opens(&alice, &older).await;
+    app.assert_nothing_opens(&alice, &older).await;
 }

@@ -19,7 +19,7 @@ async fn at_the_page(app: &TestApp, user: &User) -> Browser {
 }
 
 /// The code in the newest mail to the person.
-pub(super) async fn mailed_code(app: &TestApp, user: &User) -> String {
+pub async fn mailed_code(app: &TestApp, user: &User) -> String {
     let mail = app.mailbox().await.expect(&user.email).await;
     let text = mail.text.as_deref().expect("a text part");
     let code = text.split_whitespace().find(|word| {

@@ -130,7 +130,7 @@ fn header_of(browser: &crate::support::browser::Browser) -> String {
 }
 
 on_both!(nobody_writes_a_password_by_any_route_without_the_step_that_is_for_it);
-/// V010: nobody, somebody signed in, and somebody who stands at the gate but does not send its form.
+/// V010: nobody, somebody signed in, and whoever stands at the gate, by password or by link, but does not send its form.
 async fn nobody_writes_a_password_by_any_route_without_the_step_that_is_for_it(app: TestApp) {
     app.mailbox().await;
     app.change_realm(|realm| realm.settings.reset_password_allowed = true)
@@ -148,6 +148,8 @@ async fn nobody_writes_a_password_by_any_route_without_the_step_that_is_for_it(a
         .await
         .assert_tokens();
     let mut gate = at_the_gate(&app, &gated).await;
+    let (invited, link) = crate::link::redeem::invited(&app, "invited").await;
+    let mut by_link = crate::link::redeem::at_the_gate(&app, &link).await;
     let senders = [
         (Sender::default(), &alice),
         (
@@ -163,6 +165,13 @@ async fn nobody_writes_a_password_by_any_route_without_the_step_that_is_for_it(a
                 token: None,
             },
             &gated,
+        ),
+        (
+            Sender {
+                cookies: header_of(&by_link),
+                token: None,
+            },
+            &invited,
         ),
     ];
     let before = passwords(&app);
@@ -182,6 +191,9 @@ async fn nobody_writes_a_password_by_any_route_without_the_step_that_is_for_it(a
     let changed: Vec<_> = after.difference(&before).collect();
     assert_eq!(changed.len(), 1, "{changed:?}");
     assert!(changed[0].starts_with(gated.id.as_str()), "{changed:?}");
+    by_link.reload().await.assert_page("update-password");
+    by_link.set_new_password(NEW).await.assert_page("message");
+    assert!(app.password_hash(&invited).await.is_some());
 }
 
 on_both!(an_administrator_writes_passwords_by_three_routes_and_no_other);

@@ -1,44 +1,19 @@
-//! What a link never does: open another realm, another page, a session; and what ends with it.
+//! What a link never does: open another page or a session; and what ends with it.
 
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::json;
 use vestibule::link::{Purpose, Sender, State};
+use vestibule::mail::verify_code;
+use vestibule::user::waiting::{self, ResetProof};
+use vestibule::web::texts::Locale;
 
+use super::ended::call;
 use super::redeem::{at_the_gate, invited, onwards};
 use super::{NEW, look, mails, send, send_with, settled, states};
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
-
-on_both!(a_link_of_another_realm_is_as_unknown_as_one_that_never_was);
-/// V043, V042.
-async fn a_link_of_another_realm_is_as_unknown_as_one_that_never_was(app: TestApp) {
-    app.make_realm("t2").await;
-    let (_, url) = invited(&app, "alice").await;
-    let elsewhere = |url: &url::Url| {
-        let other = url.as_str().replace("/realms/t1/", "/realms/t2/");
-        url::Url::parse(&other).expect("an address")
-    };
-    let token = url.path_segments().unwrap().next_back().unwrap().to_owned();
-    let mut forged = token.clone();
-    forged.replace_range(40..44, "AAAA");
-    let mut seen = Vec::new();
-    for url in [
-        elsewhere(&url),
-        url::Url::parse(&url.as_str().replace(&token, &forged)).expect("an address"),
-        url::Url::parse(&url.as_str().replace(&token, &"A".repeat(64))).expect("an address"),
-        url::Url::parse(&url.as_str().replace(&token, "x")).expect("an address"),
-    ] {
-        let mut browser = app.browser();
-        browser
-            .open(url)
-            .await
-            .assert_page("message")
-            .assert_text("There is no such link");
-        seen.push(browser.page().text.replace("t2", "t1"));
-    }
-    seen.dedup();
-    assert_eq!(seen.len(), 1, "{seen:#?}");
-}
 
 on_both!(each_link_opens_its_own_pages_and_no_session);
 /// V181, V016 and the links that set no password: with its last action they end and lead to signing in.
@@ -129,27 +104,72 @@ async fn what_is_left_after_the_password_waits_on_the_person(app: TestApp) {
 }
 
 on_both!(a_link_ends_everything_older);
-/// V040 and the token oracle, before and after.
+/// V040 and the token oracle, before and after: with another link of hers that somebody has opened, and a code in the
+/// mail.
 async fn a_link_ends_everything_older(app: TestApp) {
     app.mailbox().await;
     let alice = app.user("alice").await;
     super::super::gate::stock(&app, &alice).await;
     let held = app.ledger.of(&alice);
+    send_with(
+        &app,
+        &alice,
+        (Purpose::Actions, Sender::Administrator),
+        |new| new.actions = vec!["UPDATE_PASSWORD".into()],
+    )
+    .await;
+    mails(&app, &alice, 1).await;
     send(&app, &alice, Purpose::ForgottenPassword, Sender::Person).await;
-    let url = mails(&app, &alice, 1).await.remove(0).url;
+    let mailed = mails(&app, &alice, 2).await;
     settled(&app, &alice).await;
-    let mut browser = at_the_gate(&app, &url).await;
+    let mut elsewhere = at_the_gate(&app, &mailed[1].url).await;
+    let (keyring, entropy) = (
+        std::sync::Arc::clone(&app.engine().keyring),
+        app.engine().entropy,
+    );
+    let id = alice.id.clone();
+    app.tx(move |tx| {
+        let tools = vestibule::mail::Tools {
+            keyring: &keyring,
+            entropy: &entropy,
+        };
+        let user = vestibule::user::rows::by_id(tx, &id)?.expect("alice");
+        verify_code::issue(tx, tools, &user, Locale::ENGLISH)
+    })
+    .await;
+    let codes = "SELECT count(*) AS value FROM email_codes";
+    assert_eq!(app.count(codes), 1);
+    let mut browser = at_the_gate(&app, &mailed[0].url).await;
     browser.set_new_password(NEW).await.assert_page("message");
     app.assert_nothing_opens(&alice, &held).await;
+    assert_eq!(
+        states(&app, &alice).await,
+        [State::Revoked, State::Committed]
+    );
+    assert_eq!(app.count(codes), 0, "the code in the mail");
+    let hash = app.password_hash(&alice).await;
+    elsewhere
+        .set_new_password("too late for that")
+        .await
+        .assert_page("message");
+    assert_eq!(app.password_hash(&alice).await, hash);
     let sessions = format!(
         "SELECT count(*) AS value FROM sessions WHERE user_id = '{}'",
         alice.id
     );
     assert_eq!(app.count(&sessions), 1, "the session of this browser");
-    let notice = app.mailbox().await.expect(&alice.email).await;
-    assert!(
-        notice.subject.contains("password was changed") || notice.subject.contains("new password")
-    );
+    let mailbox = app.mailbox().await;
+    for _ in 0..200 {
+        let mails = mailbox.to(&alice.email);
+        if mails
+            .iter()
+            .any(|mail| mail.subject.contains("password was changed"))
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nobody told her");
 }
 
 on_both!(only_a_mailed_link_opens_what_only_a_mailbox_may);
@@ -188,6 +208,48 @@ async fn only_a_mailed_link_opens_what_only_a_mailbox_may(app: TestApp) {
         .await
         .assert_page("message");
     assert!(app.waiting(&alice).await.is_empty());
+}
+
+on_both!(an_administrators_link_revives_no_password_that_a_mailbox_has_ended);
+/// `persist=true` for what waits already: its proof, its date and its reason stay as they were meant.
+async fn an_administrators_link_revives_no_password_that_a_mailbox_has_ended(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").await;
+    let path = format!("/users/{}", alice.id);
+    let shut = json!({ "requiredActions": ["UPDATE_PASSWORD"], "compromised": true });
+    let (status, said) = call(&app, Method::PUT, &path, Some(shut)).await;
+    assert_eq!(status, 204, "{said}");
+    app.database()
+        .execute("UPDATE required_actions SET reason = 'a leak'");
+    let rows = async || {
+        let id = alice.id.clone();
+        app.tx(move |tx| waiting::of_user(tx, &id)).await
+    };
+    let meant = rows().await;
+    assert_eq!(meant[0].reset_proof, ResetProof::Mailbox);
+    let path = format!("{path}/execute-actions-email?persist=true");
+    let actions = json!(["UPDATE_PASSWORD", "TERMS_AND_CONDITIONS"]);
+    let (status, said) = call(&app, Method::PUT, &path, Some(actions)).await;
+    assert_eq!(status, 204, "{said}");
+    let mut now = rows().await;
+    assert_eq!(now.remove(0).action, "TERMS_AND_CONDITIONS");
+    assert_eq!(now, meant);
+    let mut thief = app.browser();
+    thief
+        .authorize(&app.rp)
+        .await
+        .sign_in(&alice)
+        .await
+        .assert_page("login")
+        .assert_text("This password no longer works");
+    app.assert_no_tokens_for(&alice).await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    at_the_gate(&app, &url)
+        .await
+        .set_new_password(NEW)
+        .await
+        .assert_page("terms");
 }
 
 on_both!(a_locked_person_gets_in_by_a_link);
@@ -242,8 +304,16 @@ async fn a_machine_that_presses_is_told_from_a_person(app: TestApp) {
 on_both!(two_links_in_one_browser_never_mix);
 /// V041, V058: each page and each flow is of its own link, whatever else is posted.
 async fn two_links_in_one_browser_never_mix(app: TestApp) {
-    let (alice, of_alice) = invited(&app, "alice").await;
+    let (alice, mut of_alice) = invited(&app, "alice").await;
     let (bob, of_bob) = invited(&app, "bob").await;
+    let foreign = [
+        ("username", "bob"),
+        ("user_id", bob.id.as_str()),
+        ("sub", bob.id.as_str()),
+        ("email", "bob@people.example"),
+    ];
+    // From the first look on.
+    of_alice.query_pairs_mut().extend_pairs(foreign);
     let mut first = app.browser();
     first
         .open(of_alice)
@@ -256,7 +326,15 @@ async fn two_links_in_one_browser_never_mix(app: TestApp) {
         .await
         .assert_page("link")
         .assert_text("bob");
-    first.press("open").await.assert_page("update-password");
+    let press = first.page().form_with("open").clone();
+    let mut pairs = press.pairs(Some("open"));
+    pairs.extend(foreign.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let mut action = press.action.clone();
+    action.query_pairs_mut().extend_pairs(foreign);
+    first
+        .post(&action, &pairs)
+        .await
+        .assert_page("update-password");
     second.press("open").await.assert_page("update-password");
     let form = first.page().form_with("password-new").clone();
     let mut pairs = form.pairs(None);
@@ -272,14 +350,7 @@ async fn two_links_in_one_browser_never_mix(app: TestApp) {
         pairs.push((name.to_owned(), value.to_owned()));
     }
     let mut action = form.action.clone();
-    for (name, value) in [
-        ("username", "bob"),
-        ("user_id", bob.id.as_str()),
-        ("sub", bob.id.as_str()),
-        ("email", "bob@people.example"),
-    ] {
-        action.query_pairs_mut().append_pair(name, value);
-    }
+    action.query_pairs_mut().extend_pairs(foreign);
     let mut cookies = first.cookies();
     cookies.insert("username".into(), "bob".into());
     cookies.insert("user_id".into(), bob.id.as_str().into());

@@ -4,6 +4,8 @@
 //! an application's secret, codes and tokens. Then the log at its most talkative in both forms, every answer that went
 //! over the wire, events, metrics and every column of every table are searched for each of them (threats V050, V171).
 
+mod addresses;
+
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
@@ -77,6 +79,7 @@ impl Life<'_> {
         self.operator
             .realm(json!({
                 "resetPasswordAllowed": true,
+                "rememberMe": true,
                 "adminEventsEnabled": true,
                 "attributes": { "preRegistrationSelfService": "true" },
                 "smtpServer": {
@@ -369,6 +372,8 @@ fn nothing_secret_is_left_behind(kind: Kind, format: &str) {
         life.by_wish().await;
         life.by_campaign().await;
         life.by_import().await;
+        life.by_verification().await;
+        life.by_renewal().await;
         life.operator.person("hal").await;
     });
     let printed = place.run(&[

@@ -4,15 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
-use vestibule::link::State;
+use vestibule::link::{Purpose, Sender, State};
 
 use super::forgotten::{PAGE, allow, looked_at};
-use super::{NEW, mails, settled, states};
+use super::{NEW, mails, send_with, settled, states};
 use crate::support::app::{TestApp, User};
 use crate::support::browser::Browser;
 use crate::support::database::{on_both, soak};
 use crate::support::dice::Dice;
 use crate::support::html::{Field, Form};
+
+/// Where a code of a mail is typed.
+const CODE: &str = "/realms/t1/login-actions/link";
+
+/// An action's page without an application.
+const ACTION: &str = "/realms/t1/login-actions/required-action?client_id=account";
 
 /// Fields that other servers, or other steps of this one, would take.
 const STRANGE: [(&str, &str); 8] = [
@@ -30,6 +36,8 @@ const STRANGE: [(&str, &str); 8] = [
 struct Crawler<'a> {
     app: &'a TestApp,
     own: &'a User,
+    /// A link of the stranger's own, for a new password.
+    link: Option<Url>,
     browser: Browser,
     dice: Dice,
     /// What hidden fields held on any page so far.
@@ -39,10 +47,26 @@ struct Crawler<'a> {
 }
 
 impl Crawler<'_> {
-    /// From the application's sign-in to the page for a forgotten password, with alice's name in it.
+    /// From the application's sign-in to the page for a forgotten password, with alice's name in it; or from the page
+    /// for typed codes, from an action's page without an application, or from the stranger's own link.
     async fn begin(&mut self) {
         if self.dice.up_to(3) == 0 {
             self.browser = self.app.browser();
+        }
+        match (self.dice.up_to(6), &self.link) {
+            (0, _) => {
+                self.browser.open_path(CODE).await;
+                return self.look("typed code");
+            }
+            (1, _) => {
+                self.browser.open_path(ACTION).await;
+                return self.look("an action");
+            }
+            (2 | 3, Some(link)) => {
+                self.browser.open(link.clone()).await;
+                return self.look("the own link");
+            }
+            _ => {}
         }
         self.browser
             .authorize_with(&self.app.rp, &[("prompt", "login")])
@@ -64,13 +88,17 @@ impl Crawler<'_> {
             .unwrap_or_default()
     }
 
-    /// Looks at what is shown: never a page that only alice's mail may lead to.
+    /// Looks at what is shown: never a page that only alice's mail may lead to. Who has a link comes to such pages by it,
+    /// and reads their own name there.
     fn look(&mut self, did: &str) {
         let marker = self.marker().to_owned();
         self.trail.push(format!("{did} -> {marker}"));
         let status = self.browser.answer.status;
+        let guarded = ["update-password", "link"].contains(&marker.as_str());
+        let text = self.browser.page.as_ref().map(|page| page.text.as_str());
+        let own = self.link.is_some() && !text.unwrap_or_default().contains("alice");
         assert!(
-            !["update-password", "link"].contains(&marker.as_str()) && status < 500,
+            (own || !guarded) && status < 500,
             "{status} {marker}: {:#?}",
             self.trail
         );
@@ -192,12 +220,20 @@ async fn no_walk_without_the_mail_leads_to_a_new_password(app: TestApp) {
     let alice = app.user("alice").await;
     let mallory = app.user("mallory").await;
     let before = app.password_hash(&alice).await;
-    let (seeds, steps) = if soak() { (4, 2500) } else { (2, 150) };
+    let what = (Purpose::Actions, Sender::Administrator);
+    send_with(&app, &mallory, what, |new| {
+        new.actions = vec!["UPDATE_PASSWORD".into()];
+    })
+    .await;
+    let own = mails(&app, &mallory, 1).await.remove(0).url;
+    let (seeds, steps) = if soak() { (5, 2500) } else { (3, 150) };
     let mut met = BTreeSet::new();
     for seed in 1..=seeds {
         let mut crawler = Crawler {
             app: &app,
             own: &mallory,
+            // The last walk begins with a link that is not alice's.
+            link: (seed == seeds).then(|| own.clone()),
             browser: app.browser(),
             dice: Dice::new(seed),
             seen: Vec::new(),
@@ -216,7 +252,15 @@ async fn no_walk_without_the_mail_leads_to_a_new_password(app: TestApp) {
         );
         met.extend(crawler.pages.into_keys());
     }
-    for page in ["login", "forgot-password", "message", "error"] {
+    for page in [
+        "login",
+        "forgot-password",
+        "message",
+        "error",
+        "link-code",
+        "link",
+        "update-password",
+    ] {
         assert!(met.contains(page), "{page} was never met: {met:?}");
     }
     looked_at(&app).await;

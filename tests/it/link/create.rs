@@ -5,6 +5,7 @@ use std::time::Duration;
 use vestibule::link::{self, NewLink, Purpose, Refused, Renewed, Sender, State};
 use vestibule::realm;
 
+use super::forgotten::allow;
 use super::{look, mail_begins, mails, send, send_with, settled, states};
 use crate::support::app::{REALM, TestApp, User};
 use crate::support::database::on_both;
@@ -281,7 +282,7 @@ async fn who_gets_no_link_is_said(app: TestApp) {
 
 on_both!(an_expired_link_is_renewed_three_times_ten_minutes_apart);
 async fn an_expired_link_is_renewed_three_times_ten_minutes_apart(app: TestApp) {
-    app.mailbox().await;
+    allow(&app).await;
     let alice = app.user("alice").await;
     let made = send(&app, &alice, Purpose::ForgottenPassword, Sender::Person).await;
     mails(&app, &alice, 1).await;
@@ -299,6 +300,24 @@ async fn an_expired_link_is_renewed_three_times_ten_minutes_apart(app: TestApp) 
     app.advance(Duration::from_secs(HOUR));
     assert_eq!(renew(&app, &made.id).await, Renewed::Never);
     assert_eq!(states(&app, &alice).await, [State::Expired; 4]);
+}
+
+on_both!(a_forgotten_passwords_link_is_renewed_where_one_could_be_asked_for);
+/// A realm that lets nobody ask for a link any more renews none of those either; an administrator's is another matter.
+async fn a_forgotten_passwords_link_is_renewed_where_one_could_be_asked_for(app: TestApp) {
+    allow(&app).await;
+    let alice = app.user("alice").await;
+    let asked = send(&app, &alice, Purpose::ForgottenPassword, Sender::Person).await;
+    let sent = send(&app, &alice, Purpose::VerifyEmail, Sender::Administrator).await;
+    mails(&app, &alice, 2).await;
+    settled(&app, &alice).await;
+    app.change_realm(|realm| realm.settings.reset_password_allowed = false)
+        .await;
+    app.advance(Duration::from_secs(13 * HOUR));
+    assert_eq!(renew(&app, &asked.id).await, Renewed::Never);
+    assert_eq!(renew(&app, &sent.id).await, Renewed::Mailed);
+    allow(&app).await;
+    assert_eq!(renew(&app, &asked.id).await, Renewed::Mailed);
 }
 
 on_both!(what_was_taken_back_is_not_renewed);

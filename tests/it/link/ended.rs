@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use vestibule::import::{IfExists, Options};
 use vestibule::link::{Purpose, Sender, State};
 
 use super::redeem::{at_the_gate, invited};
@@ -11,7 +12,12 @@ use crate::support::browser::Browser;
 use crate::support::database::{ADMIN, on_both};
 
 /// A call of the administrator, its path below `/admin/realms/t1`.
-async fn call(app: &TestApp, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+pub(super) async fn call(
+    app: &TestApp,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (u16, Value) {
     let mut client = app.legacy.in_realm("master");
     client.client_id = "admin-cli".to_owned();
     client.secret = None;
@@ -139,6 +145,84 @@ async fn an_address_that_an_administrator_changes_ends_the_link_mailed_to_the_ol
         .assert_over(&app, "your account has changed since")
         .await;
     assert_eq!(app.password_hash(&alice).await, None);
+}
+
+on_both!(an_address_that_an_administrator_removes_ends_the_link_mailed_to_it);
+/// V038: no address is another address, too.
+async fn an_address_that_an_administrator_removes_ends_the_link_mailed_to_it(app: TestApp) {
+    let (alice, link) = invited(&app, "alice").await;
+    let begun = underway(&app, &alice, link).await;
+    let path = format!("/users/{}", alice.id);
+    let (status, said) = call(&app, Method::PUT, &path, Some(json!({ "email": "" }))).await;
+    assert_eq!(status, 204, "{said}");
+    assert_eq!(states(&app, &alice).await, [State::Revoked]);
+    begun
+        .assert_over(&app, "your account has changed since")
+        .await;
+    assert_eq!(app.password_hash(&alice).await, None);
+}
+
+on_both!(an_address_that_an_import_changes_ends_the_link_mailed_to_the_old_one);
+/// V038 by a file.
+async fn an_address_that_an_import_changes_ends_the_link_mailed_to_the_old_one(app: TestApp) {
+    let (alice, link) = invited(&app, "alice").await;
+    let begun = underway(&app, &alice, link).await;
+    let options = Options {
+        if_exists: IfExists::Update,
+        ..Options::default()
+    };
+    let file = "username,email\nalice,alice@new.example\n";
+    let report = crate::import::import(&app, &options, file).await;
+    assert_eq!(report.said(), ["2 updated"]);
+    assert_eq!(states(&app, &alice).await, [State::Revoked]);
+    begun
+        .assert_over(&app, "your account has changed since")
+        .await;
+    assert_eq!(app.password_hash(&alice).await, None);
+}
+
+on_both!(an_address_that_its_person_changes_ends_the_link_mailed_to_the_old_one);
+/// V038: by the link that was mailed to the new one, while a forgotten password's is on its way in two browsers.
+async fn an_address_that_its_person_changes_ends_the_link_mailed_to_the_old_one(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").await;
+    let mut browser = app.browser();
+    browser
+        .authorize(&app.rp)
+        .await
+        .sign_in(&alice)
+        .await
+        .assert_redirect_to(&app.rp);
+    let what = (Purpose::ForgottenPassword, Sender::Person);
+    send_with(&app, &alice, what, |_| {}).await;
+    let link = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    let begun = underway(&app, &alice, link).await;
+    let before = app.password_hash(&alice).await;
+    let what = (Purpose::UpdateEmail, Sender::Person);
+    send_with(&app, &alice, what, |new| {
+        new.new_address = Some("alice@new.example".into());
+    })
+    .await;
+    let at_new = User {
+        email: "alice@new.example".into(),
+        ..alice.clone()
+    };
+    let url = mails(&app, &at_new, 1).await.remove(0).url;
+    browser.open(url).await.assert_page("link");
+    browser
+        .press("open")
+        .await
+        .assert_page("message")
+        .assert_text("Your address is confirmed");
+    assert_eq!(
+        states(&app, &alice).await,
+        [State::Revoked, State::Committed]
+    );
+    begun
+        .assert_over(&app, "your account has changed since")
+        .await;
+    assert_eq!(app.password_hash(&alice).await, before);
 }
 
 on_both!(a_campaign_sent_again_takes_the_place_of_the_earlier_one);

@@ -6,9 +6,12 @@ use url::Url;
 
 use super::redeem::invited;
 use super::{NEW, mails};
+use crate::gate::verify_email::mailed_code;
 use crate::support::app::TestApp;
 use crate::support::browser::Browser;
 use crate::support::database::on_both;
+
+const LOGOUT: &str = "/realms/t1/protocol/openid-connect/logout";
 
 /// Every kind of token that this server gives out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +28,14 @@ enum Kind {
     FlowHandle,
     BrowserCookie,
     SessionCookie,
+    EmailCode,
+    RememberCookie,
+    DeviceCookie,
+    LogoutForm,
 }
 
 /// Every place that takes one.
-const PLACES: [(Kind, &str); 11] = [
+const PLACES: [(Kind, &str); 15] = [
     (Kind::Link, "the path of a link"),
     (Kind::Handle, "the handle of a page"),
     (Kind::Handle, "the handle of a press"),
@@ -40,6 +47,10 @@ const PLACES: [(Kind, &str); 11] = [
     (Kind::FormToken, "the form of the sign-in page"),
     (Kind::FlowHandle, "the address of the sign-in page"),
     (Kind::SessionCookie, "the session cookie"),
+    (Kind::EmailCode, "the page for an address"),
+    (Kind::RememberCookie, "the remembering cookie"),
+    (Kind::IdToken, "the hint of a logout"),
+    (Kind::LogoutForm, "the form of a logout"),
 ];
 
 /// The people and browsers that the tokens are of.
@@ -49,10 +60,16 @@ struct Scene {
     invited: Browser,
     /// Stands at the sign-in page.
     visitor: Browser,
+    /// Has to prove an address.
+    proving: Browser,
+    /// Is about to sign out.
+    leaving: Browser,
     /// The code's verifier.
     verifier: String,
     /// The name of the session cookie.
     session: String,
+    /// The name of the remembering cookie.
+    remember: String,
     /// The name of the link's cookie.
     link: String,
     tokens: Vec<(Kind, String)>,
@@ -79,10 +96,13 @@ async fn scene(app: TestApp) -> Scene {
     let (link_cookie_name, link_cookie) = cookie_named(&opened, "link_");
     let bob = app.user("bob").await;
     let mut signed_in = app.browser();
+    signed_in.authorize(&app.rp).await;
+    let mut form = signed_in.page().form_with("password").clone();
+    form.fill("rememberMe", "on")
+        .fill("username", &bob.username)
+        .fill("password", &bob.password);
     let tokens = signed_in
-        .authorize(&app.rp)
-        .await
-        .sign_in(&bob)
+        .submit_form(form, Some("login"))
         .await
         .assert_redirect_to(&app.rp)
         .exchange()
@@ -92,7 +112,27 @@ async fn scene(app: TestApp) -> Scene {
         .authorize(&app.rp)
         .await
         .assert_redirect_to(&app.rp);
-    let (session_name, session) = cookie_named(&signed_in, "sid");
+    let (session_name, session) = cookie_named(&signed_in, "_sid");
+    let (remember_name, remember) = cookie_named(&signed_in, "_remember");
+    let (_, device) = cookie_named(&signed_in, "_device");
+    let mut leaving = app.browser();
+    leaving
+        .authorize(&app.rp)
+        .await
+        .sign_in(&bob)
+        .await
+        .assert_redirect_to(&app.rp);
+    leaving.open_path(LOGOUT).await.assert_page("logout");
+    let logout = leaving.page().form_with("confirmLogout").clone();
+    let dora = app.user("dora").unverified().action("VERIFY_EMAIL").await;
+    let mut proving = app.browser();
+    proving
+        .authorize(&app.rp)
+        .await
+        .sign_in(&dora)
+        .await
+        .assert_page("verify-email");
+    let email_code = mailed_code(&app, &dora).await;
     let mut visitor = app.browser();
     visitor.authorize(&app.rp).await.assert_page("login");
     let form = visitor.page().form_with("password").clone();
@@ -113,12 +153,22 @@ async fn scene(app: TestApp) -> Scene {
         (Kind::FlowHandle, query_of(&form.action, "tab_id")),
         (Kind::BrowserCookie, cookie_named(&visitor, "flow").1),
         (Kind::SessionCookie, session),
+        (Kind::EmailCode, email_code),
+        (Kind::RememberCookie, remember),
+        (Kind::DeviceCookie, device),
+        (
+            Kind::LogoutForm,
+            logout.hidden("flow").expect("a token").to_owned(),
+        ),
     ];
     Scene {
         invited: opened,
         visitor,
         verifier: arrival.asked.verifier.clone(),
         session: session_name,
+        remember: remember_name,
+        proving,
+        leaving,
         link: link_cookie_name,
         tokens,
         app,
@@ -181,9 +231,10 @@ impl Scene {
                 beside(&browser, &["message"])
             }
             "the page for typed codes" => {
-                // Somebody else's: five wrong ones end a code, as they shall.
+                // Five wrong ones would end the code, and nothing after them would be compared with it.
+                app.database().execute("UPDATE links SET wrong_codes = 0");
                 let mut browser = app.browser();
-                let typed = [("username", "erin@people.example"), ("code", shown)];
+                let typed = [("username", "alice@people.example"), ("code", shown)];
                 browser.open(self.page("/login-actions/link")).await;
                 browser.fill_in(&typed).await;
                 beside(&browser, &["link-code"])
@@ -220,9 +271,54 @@ impl Scene {
                 browser.authorize_with(&app.rp, &[("prompt", "none")]).await;
                 browser.got_a_code().then(|| "a code".to_owned())
             }
+            "the page for an address" => {
+                app.database().execute("UPDATE email_codes SET wrong = 0");
+                // Each try is a step of the flow, so the form is fetched anew.
+                let mut browser = self.proving.copy();
+                browser.open(self.proving.page().url.clone()).await;
+                browser.fill_in(&[("code", shown)]).await;
+                beside(&browser, &["verify-email"])
+            }
+            "the remembering cookie" => {
+                let mut browser = app.browser();
+                browser.set_cookies([(self.remember.clone(), shown.to_owned())].into());
+                browser.authorize_with(&app.rp, &[("prompt", "none")]).await;
+                browser.got_a_code().then(|| "a code".to_owned())
+            }
+            "the hint of a logout" => {
+                let mut browser = app.browser();
+                let mut page = self.page("/protocol/openid-connect/logout");
+                page.query_pairs_mut().append_pair("id_token_hint", shown);
+                browser.open(page).await;
+                beside(&browser, &["error"])
+            }
+            "the form of a logout" => {
+                let mut form = self.leaving.page().form_with("confirmLogout").clone();
+                for field in form.fields.iter_mut().filter(|field| field.name == "flow") {
+                    shown.clone_into(&mut field.value);
+                }
+                let sent = app
+                    .http
+                    .post(app.here(form.action.as_str()))
+                    .header("cookie", header_of(&self.leaving))
+                    .header("origin", app.public_url())
+                    .form(&form.pairs(Some("confirmLogout")));
+                sent.send().await.expect("an answer");
+                let mut browser = self.leaving.copy();
+                browser.open_path(LOGOUT).await;
+                beside(&browser, &["logout"])
+            }
             other => panic!("{other}"),
         }
     }
+}
+
+fn header_of(browser: &Browser) -> String {
+    let cookies = browser.cookies();
+    let pairs = cookies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join("; ")
 }
 
 fn refused(body: &serde_json::Value) -> Option<String> {
@@ -233,7 +329,6 @@ on_both!(a_token_of_one_kind_is_worth_nothing_in_the_place_of_another);
 /// V032: each kind at each other's place is refused; then each does once what it is for.
 async fn a_token_of_one_kind_is_worth_nothing_in_the_place_of_another(app: TestApp) {
     let scene = scene(app).await;
-    let (_, of_erin) = invited(&scene.app, "erin").await;
     for (takes, place) in PLACES {
         for (kind, token) in &scene.tokens {
             if *kind == takes {
@@ -264,16 +359,41 @@ async fn a_token_of_one_kind_is_worth_nothing_in_the_place_of_another(app: TestA
             app.rp.post("revoke", &[("token", token.as_str())]).await;
         }
     }
-    each_does_once_what_it_is_for(scene, of_erin).await;
+    each_does_once_what_it_is_for(scene).await;
 }
 
-async fn each_does_once_what_it_is_for(mut scene: Scene, of_erin: Url) {
+async fn each_does_once_what_it_is_for(mut scene: Scene) {
+    for again in [
+        "UPDATE links SET wrong_codes = 0",
+        "UPDATE email_codes SET wrong = 0",
+    ] {
+        scene.app.database().execute(again);
+    }
     let app = &scene.app;
+    let code = scene.token(Kind::EmailCode).to_owned();
+    scene.proving.reload().await.assert_page("verify-email");
+    scene
+        .proving
+        .fill_in(&[("code", &code)])
+        .await
+        .assert_redirect_to(&app.rp);
+    scene
+        .leaving
+        .press("confirmLogout")
+        .await
+        .assert_page("message");
     // The session goes first: a code used twice would end it.
     let mut own = app.browser();
     let cookie = scene.token(Kind::SessionCookie).to_owned();
     own.set_cookies([(scene.session.clone(), cookie)].into());
     own.authorize_with(&app.rp, &[("prompt", "none")])
+        .await
+        .assert_redirect_to(&app.rp);
+    let mut started_again = app.browser();
+    let cookie = scene.token(Kind::RememberCookie).to_owned();
+    started_again.set_cookies([(scene.remember.clone(), cookie)].into());
+    started_again
+        .authorize_with(&app.rp, &[("prompt", "none")])
         .await
         .assert_redirect_to(&app.rp);
     assert_eq!(
@@ -310,9 +430,6 @@ async fn each_does_once_what_it_is_for(mut scene: Scene, of_erin: Url) {
         .await
         .assert_page("message")
         .assert_text("It was used already");
-    // Codes that were none have ended erin's code and not her link.
-    let mut erin = app.browser();
-    erin.open(of_erin).await.assert_page("link");
     let mut form = scene.visitor.page().form_with("password").clone();
     form.fill("username", "bob");
     form.fill("password", "the first passphrase of bob");
@@ -335,4 +452,6 @@ async fn each_does_once_what_it_is_for(mut scene: Scene, of_erin: Url) {
         .map(|to| to.to_string())
         .unwrap_or_default();
     assert!(!to.contains("code="), "a form is good for one step: {to}");
+    let hint = scene.show(("the hint of a logout", scene.token(Kind::IdToken)));
+    assert!(hint.await.is_some(), "a hint that is one is taken");
 }

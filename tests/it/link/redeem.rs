@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use vestibule::link::{Purpose, Sender, State};
 
+use super::site::client_with;
 use super::{NEW, mails, send_with, settled, states};
 use crate::support::app::{TestApp, User};
 use crate::support::browser::Browser;
@@ -114,12 +115,14 @@ async fn two_presses_lead_from_the_mail_into_the_app(app: TestApp) {
 }
 
 on_both!(what_only_looks_changes_nothing_and_uses_nothing_up);
-/// V037 and P5: scanners fetch by GET and HEAD, again and again, from anywhere.
+/// V037 and P5: scanners fetch by GET and HEAD, again and again, from five addresses.
 async fn what_only_looks_changes_nothing_and_uses_nothing_up(app: TestApp) {
     let (alice, url) = invited(&app, "alice").await;
     let before = app.dump();
-    for _ in 0..20 {
-        let mut scanner = app.browser();
+    for number in 0..20_u8 {
+        let from = std::net::Ipv4Addr::new(127, 0, 0, 2 + number % 5);
+        let http = client_with(|builder| builder.local_address(std::net::IpAddr::from(from)));
+        let mut scanner = Browser::at(&http, (app.public_url(), app.address()));
         let answer = scanner.send(reqwest::Method::HEAD, &url, None).await;
         assert_eq!(answer.status, 303);
         scanner.open(url.clone()).await.assert_page("link");
@@ -235,6 +238,35 @@ async fn a_link_that_expires_while_somebody_types_sets_nothing(app: TestApp) {
         .assert_page("message")
         .assert_text("Its time ran out");
     assert_eq!(app.password_hash(&alice).await, None);
+}
+
+on_both!(one_second_after_its_end_no_step_of_a_link_leads_on);
+/// V048: the page that is open, its button and the typed code, shortly before the end and a second after it.
+async fn one_second_after_its_end_no_step_of_a_link_leads_on(app: TestApp) {
+    let (alice, url) = invited(&app, "alice").await;
+    let code = mails(&app, &alice, 1).await.remove(0).code;
+    let mut browser = app.browser();
+    browser.open(url).await.assert_page("link");
+    let end = app.count("SELECT expires_at AS value FROM links");
+    for (at, typed, pressed) in [
+        (-20, "link", "update-password"),
+        (1, "link-code", "link-expired"),
+    ] {
+        let now = app.tx(|tx| tx.now()).await.micros();
+        let by = end + at * 1_000_000 - now;
+        app.advance(Duration::from_micros(by.try_into().expect("to come")));
+        let mut other = app.browser();
+        other.open_path("/realms/t1/login-actions/link").await;
+        other
+            .fill_in(&[("username", &alice.email), ("code", &code)])
+            .await
+            .assert_page(typed);
+        let mut again = browser.copy();
+        again.page.clone_from(&browser.page);
+        again.press("open").await.assert_page(pressed);
+        assert_eq!(app.token_rows(&alice.id), 0);
+    }
+    assert_eq!(states(&app, &alice).await, [State::Expired]);
 }
 
 on_both!(the_five_minutes_start_at_the_press_and_a_new_press_starts_them_anew);

@@ -20,6 +20,9 @@ struct Secret {
 /// In no answer at all.
 pub const NOWHERE: &str = "in no answer";
 
+/// In the head of an answer that sets a cookie.
+pub const IN_COOKIES: &str = "in a cookie";
+
 /// What was secret in this life.
 #[derive(Default)]
 pub struct Secrets(Vec<Secret>);
@@ -90,11 +93,13 @@ fn without_own(seen: &Seen, secret: &Secret) -> Option<String> {
     if seen.asked.contains(secret.given_by) {
         return None;
     }
+    let own = match secret.given_by {
+        "in a location" => "location: ",
+        IN_COOKIES => "set-cookie: ",
+        _ => "\0",
+    };
     let lines = seen.answered.lines();
-    let kept = lines.filter(|line| {
-        let head = line.to_ascii_lowercase();
-        secret.given_by != "in a location" || !head.starts_with("location: ")
-    });
+    let kept = lines.filter(|line| !line.to_ascii_lowercase().starts_with(own));
     Some(kept.collect::<Vec<_>>().join("\n"))
 }
 

@@ -193,6 +193,59 @@ async fn a_forms_token_is_of_its_browser_and_its_step(app: TestApp) {
     );
 }
 
+on_both!(a_flow_stays_with_the_browser_that_began_it);
+/// V003: an attacker's flow, opened by its addresses in the browsers of somebody signed in, of somebody at the gate and
+/// of somebody new, is nobody's but the attacker's, who sees nothing of theirs.
+async fn a_flow_stays_with_the_browser_that_began_it(app: TestApp) {
+    let (alice, bob) = (
+        app.user("alice").force_password_reset().await,
+        app.user("bob").await,
+    );
+    let mut attacker = app.browser();
+    attacker.authorize(&app.rp).await.assert_page("login");
+    let step = attacker.page().form_with("password").action.clone();
+    let query = step.query().expect("a query").to_owned();
+    assert!(query.contains("tab_id="), "{query}");
+    // Shown at its own address from here on, and not at the one that would begin a flow of whoever opens it.
+    attacker.open(step.clone()).await.assert_page("login");
+    let flow = "SELECT browser_digest || ' ' || step || ' ' || coalesce(user_id, '') AS value FROM flows ORDER BY id";
+    let (mut at_home, _) = signed_in(&app, &bob, &app.rp).await;
+    let mut at_gate = app.browser();
+    at_gate
+        .authorize(&app.rp)
+        .await
+        .sign_in(&alice)
+        .await
+        .assert_page("update-password");
+    let gate = at_gate.page.clone();
+    let before = app.sql(flow);
+    for victim in [&mut at_home, &mut at_gate, &mut app.browser()] {
+        for path in ["authenticate", "required-action"] {
+            for label in ["", "&execution=UPDATE_PASSWORD", "&execution=OAUTH_GRANT"] {
+                let url = format!("{}/login-actions/{path}?{query}{label}", app.issuer());
+                victim.open(url.parse().expect("a URL")).await;
+                victim.assert_page("error");
+                assert_eq!(victim.answer.status, 400, "{url}");
+            }
+        }
+    }
+    assert_eq!(app.sql(flow), before);
+    attacker.reload().await.assert_page("login");
+    let text = &attacker.page().text;
+    assert!(!text.contains("alice") && !text.contains("bob"), "{text}");
+    assert!(attacker.cookie("sid").is_none());
+    // Nobody has lost anything by it.
+    at_home
+        .authorize(&app.foreign)
+        .await
+        .assert_redirect_to(&app.foreign);
+    at_gate.page = gate;
+    at_gate
+        .set_new_password("a new passphrase")
+        .await
+        .assert_redirect_to(&app.rp);
+}
+
 on_both!(every_step_of_a_browser_refuses_other_sites);
 /// V111: each route below `login-actions` that takes a form, those of links and forgotten passwords among them, and
 /// each header that no page of ours sends. The routes come from the table that mounts them.

@@ -244,7 +244,43 @@ async fn a_remembered_session_obeys_at_the_next_request(app: TestApp) {
             .await
             .assert_error_to(&app.rp, "login_required");
     }
+    restarted(&kept)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
     app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+
+    // Two quiet hours are nothing to a session that is remembered, until the realm says that one hour is enough.
+    app.change_realm(|realm| realm.settings.sso_session_max_lifespan_remember_me = 0)
+        .await;
+    let mut quiet = remembered(&app, &bob).await;
+    let arrival = quiet.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    let refresh = arrival.exchange().await.assert_tokens().refresh;
+    let refresh = refresh.expect("a refresh token");
+    let mut witness = remembered(&app, &bob).await;
+    app.advance(Duration::from_secs(2 * 3600));
+    witness
+        .authorize_with(&app.rp, &silent)
+        .await
+        .assert_redirect_to(&app.rp)
+        .exchange()
+        .await
+        .assert_tokens();
+    app.change_realm(|realm| realm.settings.sso_session_idle_timeout_remember_me = 3600)
+        .await;
+    restarted(&quiet)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+    quiet
+        .authorize_with(&app.rp, &silent)
+        .await
+        .assert_error_to(&app.rp, "login_required");
+    app.rp.refresh(&refresh).await.assert_error("invalid_grant");
+    witness
+        .authorize_with(&app.rp, &silent)
+        .await
+        .assert_redirect_to(&app.rp);
 
     let mut browser = remembered(&app, &bob).await;
     let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
