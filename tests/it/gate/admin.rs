@@ -37,10 +37,7 @@ pub(super) async fn call(
         request = request.json(body);
     }
     let answer = request.send().await.expect("an answer");
-    JsonAnswer {
-        status: answer.status().as_u16(),
-        body: answer.json().await.unwrap_or(Value::Null),
-    }
+    JsonAnswer::read(answer).await
 }
 
 pub(super) fn of(user: &User, tail: &str) -> String {

@@ -15,6 +15,7 @@ mod forgotten;
 mod guesses;
 mod host;
 mod kinds;
+mod login;
 mod many;
 mod parallel;
 mod redeem;
