@@ -162,16 +162,17 @@ async fn what_looks_like_a_placeholder_is_text(app: TestApp) {
         "%PATH%",
     ] {
         let realm = json!({ "displayName": text });
-        let person = json!({ "lastName": text });
+        let person = json!({ "email": "ada@people.example", "attributes": { "note": [text] } });
         let own = format!("/realms/t1/users/{}", ada.id);
         for (path, body, field) in [
-            ("/realms/t1", realm, "displayName"),
-            (own.as_str(), person, "lastName"),
+            ("/realms/t1", realm, "/displayName"),
+            (own.as_str(), person, "/attributes/note/0"),
         ] {
             let put = call(&app, &admin, (&Method::PUT, path), Some(&body)).await;
             assert_eq!(put.status, 204, "{text}: {put:?}");
             let shown = call(&app, &admin, (&Method::GET, path), None).await;
-            assert_eq!(shown.json()[field], text);
+            let json = shown.json();
+            assert_eq!(json.pointer(field), Some(&json!(text)), "{shown:?}");
         }
         let mut browser = app.browser();
         browser

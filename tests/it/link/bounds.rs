@@ -117,6 +117,7 @@ async fn whatever_waits_a_link_opens_the_pages_of_its_purpose_alone(app: TestApp
             let user = app.user(&name).action(action);
             let user = match purpose {
                 Purpose::PreRegistration => user.without_password().await,
+                Purpose::VerifyEmail => user.unverified().await,
                 _ => user.await,
             };
             let new_address = format!("new-{}", user.email);
@@ -127,16 +128,15 @@ async fn whatever_waits_a_link_opens_the_pages_of_its_purpose_alone(app: TestApp
                 },
                 ..user.clone()
             };
-            send_with(
-                &app,
-                &user,
-                (purpose, Sender::Administrator),
-                move |new| match purpose {
-                    Purpose::Actions => new.actions = vec!["TERMS_AND_CONDITIONS".into()],
-                    Purpose::UpdateEmail => new.new_address = Some(new_address),
-                    _ => {}
-                },
-            )
+            let sender = match purpose {
+                Purpose::ForgottenPassword | Purpose::UpdateEmail => Sender::Person,
+                _ => Sender::Administrator,
+            };
+            send_with(&app, &user, (purpose, sender), move |new| match purpose {
+                Purpose::Actions => new.actions = vec!["TERMS_AND_CONDITIONS".into()],
+                Purpose::UpdateEmail => new.new_address = Some(new_address),
+                _ => {}
+            })
             .await;
             all.push((purpose, user, mailed_to, action, page, then));
         }
