@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod administration;
 mod architecture;
 mod bulk;
 mod gate;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use vestibule::admin::users::cohort::{chunk, rows};
 
 use super::{Admin, operator, people, with_prefix};
+use crate::gate::stock;
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
 
@@ -397,5 +398,49 @@ async fn nobody_stops_the_order_of_a_superior(app: TestApp) {
                 caller.username, answer.body
             );
         }
+    }
+}
+
+on_both!(what_an_order_takes_back_revives_nothing);
+/// V178: a flag that is taken by an order, by its undo, and one that is put off to later: what was had before stays
+/// dead.
+async fn what_an_order_takes_back_revives_nothing(app: TestApp) {
+    let admin = operator(&app);
+    for way in ["remove", "undo", "later"] {
+        let alice = app.user(&format!("{way}-alice")).await;
+        stock(&app, &alice).await;
+        let stolen = app.ledger.of(&alice).without_password(&alice.password);
+        let order = |name: &str| json!({ "filter": with_prefix(way), name: ["UPDATE_PASSWORD"] });
+        let given = admin.post("/users/required-actions", order("add")).await;
+        assert_eq!(given.body["count"], 1, "{}", given.body);
+        assert_eq!(app.waiting(&alice).await, ["UPDATE_PASSWORD"]);
+        match way {
+            "remove" => {
+                let taken = admin.post("/users/required-actions", order("remove")).await;
+                assert_eq!(taken.body["count"], 1, "{}", taken.body);
+            }
+            "undo" => {
+                let id = given.body["id"].as_str().expect("an id");
+                let path = format!("/jobs/{id}/undo");
+                let undone = admin.call(Method::POST, &path, None).await;
+                assert_eq!(undone.status, 200, "{}", undone.body);
+            }
+            _ => {
+                let later = app.tx(|tx| tx.now()).await.plus_seconds(3600);
+                let mut order = order("add");
+                order["dueAt"] = json!(later.millis());
+                let put_off = admin.post("/users/required-actions", order).await;
+                assert_eq!(put_off.body["count"], 1, "{}", put_off.body);
+            }
+        }
+        let waits = app.waiting(&alice).await;
+        assert_eq!(waits.is_empty(), way != "later", "{way}: {waits:?}");
+        app.assert_nothing_opens(&alice, &stolen).await;
+        // Not because the person was still shut.
+        let tokens = app
+            .legacy
+            .password_grant(&alice.username, &alice.password)
+            .await;
+        assert_eq!(tokens.status, 200, "{way}: {}", tokens.body);
     }
 }

@@ -75,10 +75,7 @@ impl Admin<'_> {
             request = request.json(&body);
         }
         let answer = request.send().await.expect("an answer");
-        JsonAnswer {
-            status: answer.status().as_u16(),
-            body: answer.json().await.unwrap_or(Value::Null),
-        }
+        JsonAnswer::read(answer).await
     }
 
     async fn get(&self, path: &str) -> JsonAnswer {

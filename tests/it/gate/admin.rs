@@ -39,10 +39,7 @@ pub async fn call(
         request = request.json(body);
     }
     let answer = request.send().await.expect("an answer");
-    JsonAnswer {
-        status: answer.status().as_u16(),
-        body: answer.json().await.unwrap_or(Value::Null),
-    }
+    JsonAnswer::read(answer).await
 }
 
 pub fn of(user: &User, tail: &str) -> String {

@@ -120,6 +120,25 @@ async fn a_mistyped_address_can_be_typed_again(app: TestApp) {
     assert_eq!(proved(&app, &ada).await, Some(ada.email));
 }
 
+on_both!(five_wrong_codes_end_the_one_that_was_mailed_to_a_typed_address);
+/// V121: here as at every page that takes a code.
+async fn five_wrong_codes_end_the_one_that_was_mailed_to_a_typed_address(app: TestApp) {
+    app.mailbox().await;
+    let (ada, mut browser) = nameless(&app, "ada").await;
+    type_in(&mut browser, &ada.email).await;
+    let code = mailed_code(&app, &ada).await;
+    for number in 0..5 {
+        let wrong = format!("00000-0000{number}");
+        browser.fill_in(&[("code", &wrong)]).await;
+        browser.assert_page("verify-email");
+    }
+    browser.fill_in(&[("code", &code)]).await;
+    browser.assert_page("verify-email");
+    assert_eq!(proved(&app, &ada).await, None);
+    assert_eq!(app.waiting(&ada).await, ["UPDATE_PROFILE"]);
+    assert_eq!(app.token_rows(&ada.id), 0);
+}
+
 on_both!(mails_to_typed_addresses_are_counted);
 /// V053: nobody floods a stranger's mailbox from this page.
 async fn mails_to_typed_addresses_are_counted(app: TestApp) {

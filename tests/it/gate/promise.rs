@@ -1,5 +1,9 @@
 //! The promise itself: while a forced reset waits, no path issues anything; after it, everything older is dead.
 
+use reqwest::Method;
+use serde_json::json;
+
+use super::admin::{call, of};
 use super::{NEW, at_the_gate, stock};
 use crate::support::app::TestApp;
 use crate::support::database::{on_both, on_postgres};
@@ -121,6 +125,38 @@ async fn an_access_token_from_before_is_dead_within_the_second_of_completion(app
     assert_eq!(userinfo.status, 401, "{}", userinfo.body);
     let seen = app.rp.introspect(&tokens.access).await;
     assert_eq!(seen.body, serde_json::json!({ "active": false }));
+}
+
+on_both!(an_administrators_token_from_before_manages_nothing_after_completion);
+/// V177: 403 by name while the flag waits, and 401 once it is met, within the same second as well.
+async fn an_administrators_token_from_before_manages_nothing_after_completion(app: TestApp) {
+    let carol = app
+        .user("carol")
+        .client_role("realm-management", "realm-admin")
+        .await;
+    let mut admin_cli = app.legacy.clone();
+    (admin_cli.client_id, admin_cli.secret) = ("admin-cli".to_owned(), None);
+    let granted = admin_cli.password_grant("carol", &carol.password).await;
+    let token = granted.text("access_token");
+    let users = (Method::GET, "/t1/users");
+    let lift = json!({ "requiredActions": [] });
+    let own = of(&carol, "");
+    assert_eq!(call(&app, token, users.clone(), None).await.status, 200);
+    app.force_password_reset(&carol).await;
+    assert_eq!(call(&app, token, users.clone(), None).await.status, 403);
+    at_the_gate(&app, &carol)
+        .await
+        .set_new_password(NEW)
+        .await
+        .assert_redirect_to(&app.rp);
+    for (call_of, body) in [(users, None), ((Method::PUT, own.as_str()), Some(&lift))] {
+        let answer = call(&app, token, call_of, body).await;
+        assert_eq!(answer.status, 401, "{}", answer.body);
+    }
+    let anew = admin_cli.password_grant("carol", NEW).await;
+    let users = (Method::GET, "/t1/users");
+    let answer = call(&app, anew.text("access_token"), users, None).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 on_both!(what_was_stolen_before_a_flag_stays_dead_when_the_flag_is_waived);

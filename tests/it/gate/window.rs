@@ -6,6 +6,10 @@ use super::{NEW, at_the_gate};
 use crate::support::app::{TestApp, User};
 use crate::support::database::{on_both, on_postgres};
 
+/// Who waits for a lock in PostgreSQL.
+const WAITING: &str = "SELECT count(*) AS value FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 /// Moves time to so many seconds after the person's newest proof.
 async fn advance_to(app: &TestApp, user: &User, seconds: i64) {
     let proved: i64 = app.count(&format!(
@@ -149,11 +153,7 @@ async fn a_submit_that_waited_on_a_lock_across_the_end_is_refused(app: TestApp) 
             .expect("the lock");
         let release = async {
             let asked = std::time::Instant::now();
-            while app.count(
-                "SELECT count(*) AS value FROM pg_stat_activity \
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            ) == 0
-            {
+            while app.count(WAITING) == 0 {
                 let patience = Duration::from_secs(20);
                 assert!(asked.elapsed() < patience, "nobody waits on {lock}");
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -170,5 +170,67 @@ async fn a_submit_that_waited_on_a_lock_across_the_end_is_refused(app: TestApp) 
         browser.assert_page("login");
         assert_eq!(app.password_hash(&user).await, before, "{lock}");
         app.assert_no_tokens_for(&user).await;
+    }
+}
+
+on_postgres!(a_token_request_that_waited_for_a_flag_is_refused);
+/// V183: a code and a refresh token, with and without rotation, whose grant meets a flag that is being set: it waits
+/// for the flag, gets nothing, and what it showed is worth nothing after the flag is gone.
+async fn a_token_request_that_waited_for_a_flag_is_refused(app: TestApp) {
+    for (name, rotates, by_code) in [
+        ("ann", false, true),
+        ("bea", false, false),
+        ("cleo", true, false),
+    ] {
+        app.change_realm(move |realm| realm.settings.revoke_refresh_token = rotates)
+            .await;
+        let user = app.user(name).await;
+        let mut browser = app.browser();
+        let arrival = browser
+            .authorize(&app.rp)
+            .await
+            .sign_in(&user)
+            .await
+            .assert_redirect_to(&app.rp);
+        let refresh = match by_code {
+            true => String::new(),
+            false => arrival
+                .exchange()
+                .await
+                .assert_tokens()
+                .refresh
+                .expect("one"),
+        };
+        let ask = async || match by_code {
+            true => app.rp.redeem(arrival.code(), &arrival.asked.verifier).await,
+            false => app.rp.refresh(&refresh).await,
+        };
+        let (locked, is_locked) = tokio::sync::oneshot::channel();
+        let (go, may_go) = std::sync::mpsc::channel::<()>();
+        let id = user.id.clone();
+        let flag = app.tx(move |tx| {
+            use vestibule::action::assign::{self, Setting};
+            use vestibule::store::dialect::{Lock, lock_user};
+            lock_user(tx, &id, Lock::Update)?;
+            locked.send(()).expect("somebody who waits");
+            may_go.recv().expect("a sign");
+            assign::set(tx, &id, "UPDATE_PASSWORD", &Setting::by("admin"))
+        });
+        let meet = async {
+            is_locked.await.expect("the lock");
+            let release = async {
+                let asked = std::time::Instant::now();
+                while app.count(WAITING) == 0 {
+                    assert!(asked.elapsed() < Duration::from_secs(20), "nobody waits");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                go.send(()).expect("the flag");
+            };
+            tokio::join!(ask(), release).0
+        };
+        let (_, answer) = tokio::join!(flag, meet);
+        answer.assert_error("invalid_grant");
+        app.waive(&user, "UPDATE_PASSWORD").await;
+        ask().await.assert_error("invalid_grant");
     }
 }

@@ -2,9 +2,12 @@
 
 use vestibule::import::run::Ended;
 use vestibule::import::{IfExists, Options};
+use vestibule::kernel::UserId;
+use vestibule::link::{Purpose, Sender};
 
 use super::{import, people};
-use crate::support::app::TestApp;
+use crate::link;
+use crate::support::app::{TestApp, User};
 use crate::support::database::on_both;
 
 fn dry(options: &Options) -> Options {
@@ -276,6 +279,62 @@ async fn one_password_for_fifty_is_refused_unless_it_is_wanted(app: TestApp) {
         answer.body["error_description"],
         "Account is not fully set up"
     );
+}
+
+on_both!(a_spray_over_imported_people_ends_at_the_limit_of_its_network);
+/// V192: where one password for many was wanted, thirty wrong tries close the network's door for the right one as well,
+/// with the same words; a link opens whatever was tried.
+async fn a_spray_over_imported_people_ends_at_the_limit_of_its_network(app: TestApp) {
+    app.mailbox().await;
+    let mut text = String::from("username,email,password\n");
+    for number in 0..40 {
+        text.push_str(&format!(
+            "sprayed{number:02},sprayed{number:02}@people.example,Welcome1\n"
+        ));
+    }
+    let wanted = Options {
+        allow_shared_passwords: true,
+        ..Options::default()
+    };
+    let report = import(&app, &wanted, &text).await;
+    assert_eq!(report.count("accepted"), 40, "{:?}", report.said());
+    let guess = async |number: usize, password: &str| {
+        let name = format!("sprayed{number:02}");
+        app.legacy.password_grant(&name, password).await
+    };
+    let right = guess(39, "Welcome1").await;
+    assert_eq!(
+        right.text("error_description"),
+        "Account is not fully set up",
+        "the right one, before the spray"
+    );
+    let mut said = Vec::new();
+    for number in 0..31 {
+        said.push(guess(number, "Welcome2").await);
+    }
+    said.push(guess(31, "Welcome1").await);
+    for answer in &said {
+        assert_eq!((answer.status, &answer.body), (400, &said[0].body));
+    }
+    let id = app.sql("SELECT id AS value FROM users WHERE username = 'sprayed31'");
+    let person = User {
+        id: UserId::new(id[0].clone()),
+        realm: "t1".to_owned(),
+        username: "sprayed31".to_owned(),
+        email: "sprayed31@people.example".to_owned(),
+        password: "Welcome1".to_owned(),
+    };
+    let what = (Purpose::ForgottenPassword, Sender::Person);
+    link::send(&app, &person, what.0, what.1).await;
+    let url = link::mails(&app, &person, 1).await.remove(0).url;
+    let mut browser = app.browser();
+    browser.open(url).await.assert_page("link");
+    browser.press("open").await.assert_page("update-password");
+    browser
+        .set_new_password(link::NEW)
+        .await
+        .assert_page("message");
+    assert_eq!(app.token_rows(&person.id), 1);
 }
 
 on_both!(a_file_that_breaks_off_keeps_what_came_before);

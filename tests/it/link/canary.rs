@@ -1,7 +1,7 @@
 //! The canary scan: one life of a server with everything secret in it, and then a look at everything it left behind.
 //!
 //! Links by answer, mail, campaign, forgotten password, import and command line; wrong and right codes and passwords;
-//! an application's secret, codes and tokens. Then the log at its most talkative in both forms, every answer that went
+//! an application's secret, codes and tokens; the login of the mail server. Then the log at its most talkative in both forms, every answer that went
 //! over the wire, events, metrics and every column of every table are searched for each of them (threats V050, V171).
 
 mod addresses;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use url::Url;
 
+use super::login::{self, Login};
 use super::secrets::{NOWHERE, Secrets, scan};
 use super::site::{Operator, REALM, Site, client_with};
 use super::tap::Tap;
@@ -53,6 +54,7 @@ struct Life<'a> {
     tap: &'a Tap,
     operator: Operator,
     mailbox: &'a Mailbox,
+    login: &'a Login,
     rp: RelyingParty,
     secrets: Secrets,
 }
@@ -61,6 +63,9 @@ struct Life<'a> {
 const CLIENT_ANSWERS: &str = "/clients";
 const TOKEN_ANSWERS: &str = "/protocol/openid-connect/token HTTP";
 const REVEALED: &str = "/pre-registration HTTP";
+
+/// The realm's login at its mail server.
+const MAILER: (&str, &str) = ("canary-mailer", "canary passphrase of the mailer");
 
 impl Life<'_> {
     fn browser(&self) -> Browser {
@@ -76,6 +81,10 @@ impl Life<'_> {
 
     /// A realm with mail, and an application with a secret.
     async fn begin(&mut self) {
+        let (user, password) = MAILER;
+        let proof = login::plain(user, password);
+        self.secrets.add("the mailer's password", password, NOWHERE);
+        self.secrets.add("the mailer's login", &proof, NOWHERE);
         self.operator
             .realm(json!({
                 "resetPasswordAllowed": true,
@@ -83,10 +92,13 @@ impl Life<'_> {
                 "adminEventsEnabled": true,
                 "attributes": { "preRegistrationSelfService": "true" },
                 "smtpServer": {
-                    "host": "127.0.0.1", "port": self.mailbox.port().to_string(), "from": "no-reply@t1.example",
+                    "host": "127.0.0.1", "port": self.login.port().to_string(), "from": "no-reply@t1.example",
+                    "auth": "true", "user": user, "password": password,
                 },
             }))
             .await;
+        let shown = self.admin(Method::GET, "", None).await;
+        assert_eq!(shown["smtpServer"]["password"], "**********");
         let client = json!({
             "clientId": seed::RP.client_id, "secret": seed::SECRET, "redirectUris": [seed::RP.redirect_uri],
             "publicClient": false, "directAccessGrantsEnabled": true, "standardFlowEnabled": true,
@@ -340,6 +352,7 @@ fn nothing_secret_is_left_behind(kind: Kind, format: &str) {
         return;
     };
     let mailbox = Mailbox::start();
+    let login = Login::before(mailbox.port(), MAILER.0, MAILER.1);
     let place: &Place = &site.places[0];
     let server = place.serve();
     let port = Url::parse(&place.url()).expect("its URL").port();
@@ -362,6 +375,7 @@ fn nothing_secret_is_left_behind(kind: Kind, format: &str) {
         public_url: public_url.clone(),
         secrets,
         mailbox: &mailbox,
+        login: &login,
         http,
         tap: &tap,
     };
@@ -405,6 +419,7 @@ fn nothing_secret_is_left_behind(kind: Kind, format: &str) {
             assert!(kinds.contains(kind), "{kind} is no event");
         }
     });
+    assert!(login.let_in() > 0, "nobody logged in at the mail server");
     // What is kept of a connection is kept at its end.
     std::thread::sleep(Duration::from_millis(300));
     let more = [("what the command said beside its answer", printed.err)];

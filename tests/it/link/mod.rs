@@ -16,6 +16,7 @@ mod forms;
 mod guesses;
 mod host;
 mod kinds;
+mod login;
 mod many;
 mod parallel;
 mod realms;

@@ -132,19 +132,43 @@ fn client() -> reqwest::Client {
 
 /// How long others wait while it goes on, in milliseconds.
 struct Waits {
+    health: Histogram<u64>,
     jwks: Histogram<u64>,
     refresh: Histogram<u64>,
+    /// The most digests that were computed at once.
+    permits: u64,
 }
 
-/// Asks for the keys and refreshes, each in turn, until told to stop.
-async fn ask_meanwhile(url: &str, mut token: String, stop: &AtomicBool) -> Waits {
+/// What a gauge stands at.
+fn gauge(metrics: &str, name: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.unwrap_or_else(|| panic!("{name} in {metrics}"));
+    value.trim().parse().expect("a whole number")
+}
+
+/// Asks for the health and the keys and refreshes, each in turn, until told to stop.
+async fn ask_meanwhile(
+    (url, management): (&str, &str),
+    mut token: String,
+    stop: &AtomicBool,
+) -> Waits {
     let http = client();
     let mut waits = Waits {
+        health: Histogram::new(3).unwrap(),
         jwks: Histogram::new(3).unwrap(),
         refresh: Histogram::new(3).unwrap(),
+        permits: 0,
     };
     let since = |began: Instant| u64::try_from(began.elapsed().as_millis()).unwrap();
     while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let health = http.get(format!("{management}/health/live")).send();
+        assert_eq!(health.await.unwrap().status(), 200);
+        waits.health.record(since(began)).unwrap();
+        let metrics = http.get(format!("{management}/metrics")).send();
+        let metrics = metrics.await.unwrap().text().await.unwrap();
+        let in_use = gauge(&metrics, "idp_argon2_permits_in_use");
+        waits.permits = waits.permits.max(in_use);
         let began = Instant::now();
         let keys = http.get(format!("{url}/realms/master/protocol/openid-connect/certs"));
         assert_eq!(keys.send().await.unwrap().status(), 200);
@@ -247,7 +271,8 @@ async fn a_flood_of_sign_ins_is_shed_and_nobody_else_waits() {
     let stop = Arc::new(AtomicBool::new(false));
     let meanwhile = tokio::spawn({
         let (url, stop) = (flood.url.clone(), Arc::clone(&stop));
-        async move { ask_meanwhile(&url, token, &stop).await }
+        let management = place.management_url();
+        async move { ask_meanwhile((&url, &management), token, &stop).await }
     });
     let (peak, connections) = offer(&flood, &server, per_second * 10.0, lasts).await;
     stop.store(true, Ordering::Relaxed);
@@ -274,8 +299,8 @@ async fn a_flood_of_sign_ins_is_shed_and_nobody_else_waits() {
     let bound = (base + PERMITS * 19 * MIB) * 11 / 10 + connections * 64 * 1024;
     eprintln!(
         "R-22: {per_second:.0} sign-ins/s verified, {} offered in {lasts:?}: {} refused, {} right, {} shed (slowest \
-         {} ms), {} went away; memory {} MiB at its peak of {} allowed; keys p99 {} ms, refresh p99 {} ms; recovered \
-         after {recovered:?}",
+         {} ms), {} went away; memory {} MiB at its peak of {} allowed; at most {} digests at once; health p99 {} ms, \
+         keys p99 {} ms, refresh p99 {} ms; recovered after {recovered:?}",
         count(&tally.offered),
         count(&tally.refused),
         count(&tally.right),
@@ -284,6 +309,8 @@ async fn a_flood_of_sign_ins_is_shed_and_nobody_else_waits() {
         count(&tally.aborted),
         peak / MIB,
         bound / MIB,
+        waits.permits,
+        waits.health.value_at_quantile(0.99),
         waits.jwks.value_at_quantile(0.99),
         waits.refresh.value_at_quantile(0.99),
     );
@@ -309,6 +336,12 @@ async fn a_flood_of_sign_ins_is_shed_and_nobody_else_waits() {
         "{} ms",
         count(&tally.slowest_shed)
     );
+    assert!(
+        (1..=PERMITS).contains(&waits.permits),
+        "{} digests at once",
+        waits.permits
+    );
+    assert!(waits.health.value_at_quantile(0.99) < keys, "health");
     assert!(waits.jwks.value_at_quantile(0.99) < keys, "keys");
     assert!(waits.refresh.value_at_quantile(0.99) < refresh, "refresh");
     assert!(

@@ -1,9 +1,14 @@
 //! What is let in and what is not, byte by byte over TCP; and what every answer carries.
 
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
 use super::process::{Place, Server};
 
 const DISCOVERY: &str = "/realms/master/.well-known/openid-configuration";
 const TOKEN: &str = "/realms/master/protocol/openid-connect/token";
+const MEBIBYTE: usize = 1024 * 1024;
 
 #[test]
 fn limits_and_marks_of_the_public_listener() {
@@ -11,6 +16,9 @@ fn limits_and_marks_of_the_public_listener() {
     let server = place.serve();
     sizes(&server);
     forms(&server);
+    bodies(&server);
+    framing(&server);
+    clients(&server);
     paths(&server);
     methods(&server);
     hosts(&server, &place.url());
@@ -57,6 +65,185 @@ fn forms(server: &Server<'_>) {
     assert_eq!((below, at), (below, below));
     assert_ne!(below, 413);
     assert_eq!(above, 413);
+}
+
+/// The administrator's access token.
+fn token(server: &Server<'_>) -> String {
+    let form =
+        "grant_type=password&client_id=admin-cli&username=admin&password=an+admin+passphrase";
+    let granted = server.post(TOKEN, form).json();
+    granted["access_token"]
+        .as_str()
+        .expect("a token")
+        .to_owned()
+}
+
+/// V133: a body of the admin API has a mebibyte.
+fn bodies(server: &Server<'_>) {
+    let token = token(server);
+    let body = |bytes: usize| {
+        let (start, end) = ("{\"displayName\":\"", "\"}");
+        let text = "a".repeat(bytes - start.len() - end.len());
+        let answer = server.send(&format!(
+            "POST /admin/realms HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n{start}{text}{end}"
+        ));
+        (answer.status, answer.json())
+    };
+    let read = (400, json!({ "errorMessage": "Realm name cannot be empty" }));
+    assert_eq!(body(MEBIBYTE - 1), read);
+    assert_eq!(body(MEBIBYTE), read);
+    let refused = json!({ "error": "HTTP 413 Request Entity Too Large" });
+    assert_eq!(body(MEBIBYTE + 1), (413, refused));
+}
+
+/// V170: where two readers could disagree about where a request ends it is refused, and nothing that comes after it on
+/// the connection is taken for another one.
+fn framing(server: &Server<'_>) {
+    let next = format!("GET {DISCOVERY} HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (what, head, body) in [
+        (
+            "both lengths",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "0\r\n\r\n",
+        ),
+        (
+            "both lengths",
+            "Transfer-Encoding: chunked\r\nContent-Length: 0",
+            "0\r\n\r\n",
+        ),
+        (
+            "two lengths",
+            "Content-Length: 0\r\nContent-Length: 5",
+            "a=b&c",
+        ),
+        ("two lengths in one", "Content-Length: 0, 5", "a=b&c"),
+        ("a length with a sign", "Content-Length: +5", "a=b&c"),
+        (
+            "a length in hexadecimal digits",
+            "Content-Length: 0x5",
+            "a=b&c",
+        ),
+        ("a negative length", "Content-Length: -1", ""),
+        (
+            "two encodings",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            "0\r\n\r\n",
+        ),
+        (
+            "two encodings in one",
+            "Transfer-Encoding: gzip, chunked",
+            "0\r\n\r\n",
+        ),
+        (
+            "another encoding",
+            "Transfer-Encoding: xchunked",
+            "0\r\n\r\n",
+        ),
+        (
+            "an encoding with a tab",
+            "Transfer-Encoding: \x0bchunked",
+            "0\r\n\r\n",
+        ),
+        (
+            "a name and a space",
+            "Transfer-Encoding : chunked",
+            "0\r\n\r\n",
+        ),
+        (
+            "a folded line",
+            "X-Folded: a\r\n Transfer-Encoding: chunked",
+            "",
+        ),
+        (
+            "a bare carriage return",
+            "X-Bare: a\rTransfer-Encoding: chunked",
+            "",
+        ),
+        ("a zero byte", "X-Zero: a\0b", ""),
+        (
+            "a chunk without a size",
+            "Transfer-Encoding: chunked",
+            "\r\na=b\r\n0\r\n\r\n",
+        ),
+        (
+            "a chunk of a negative size",
+            "Transfer-Encoding: chunked",
+            "-1\r\na\r\n0\r\n\r\n",
+        ),
+        (
+            "a chunk of too large a size",
+            "Transfer-Encoding: chunked",
+            "fffffffffffffffff\r\na\r\n",
+        ),
+        (
+            "a bare line feed in a chunk",
+            "Transfer-Encoding: chunked",
+            "3;x\na=b\r\n0\r\n\r\n",
+        ),
+    ] {
+        let asked = Instant::now();
+        let answer = server.send(&format!(
+            "POST {TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             {head}\r\n\r\n{body}{next}"
+        ));
+        assert_eq!(answer.status, 400, "{what}: {answer:?}");
+        assert!(!answer.body.contains(" 200 OK"), "{what}: {answer:?}");
+        assert!(
+            asked.elapsed() < Duration::from_secs(5),
+            "{what}: left open"
+        );
+    }
+    let old = "Transfer-Encoding: chunked\r\nConnection: keep-alive";
+    let answer = server.send(&format!(
+        "POST {TOKEN} HTTP/1.0\r\n{old}\r\n\r\n0\r\n\r\n{next}"
+    ));
+    assert_eq!(answer.status, 400, "chunks in HTTP/1.0: {answer:?}");
+    assert!(!answer.body.contains(" 200 OK"), "{answer:?}");
+}
+
+/// V167, V172: nobody who comes without a proxy says where from, and no name that is typed makes a line of the log.
+fn clients(server: &Server<'_>) {
+    let name = "evil%0d%0a%7B%22level%22%3A%22ERROR%22%7D%0d%0a%1b%5B31mred%e2%80%a8%c2%85";
+    let form = format!("grant_type=password&client_id=admin-cli&username={name}&password=wrong");
+    for header in [
+        "X-Forwarded-For: 203.0.113.9",
+        "X-Forwarded-For: 127.0.0.1, 203.0.113.9",
+        "X_Forwarded_For: 203.0.113.9",
+        "Forwarded: for=203.0.113.9",
+        "X-Real-IP: 203.0.113.9",
+        "True-Client-IP: 203.0.113.9",
+    ] {
+        let answer = server.send(&format!(
+            "POST {TOKEN} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\nContent-Length: {}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+            form.len()
+        ));
+        assert_eq!(answer.status, 400, "{header}: {answer:?}");
+    }
+    let events = server.send(&format!(
+        "GET /admin/realms/master/events?max=6 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {}\r\n\r\n",
+        token(server)
+    ));
+    let events = events.json();
+    let events = events.as_array().expect("a list");
+    let failed = events.iter().filter(|event| event["type"] == "LOGIN_ERROR");
+    assert!(failed.clone().count() >= 5, "{events:?}");
+    assert!(
+        failed
+            .clone()
+            .all(|event| event["ipAddress"] == "127.0.0.1"),
+        "{events:?}"
+    );
+    let log = server.log();
+    for line in log.lines() {
+        let parsed: serde_json::Value = serde_json::from_str(line).expect(line);
+        let members = parsed.as_object().map_or(0, serde_json::Map::len);
+        assert!(members > 1, "{line}");
+        assert!(!line.contains(['\u{1b}', '\u{2028}', '\u{85}']), "{line}");
+        assert!(!line.contains("203.0.113.9"), "{line}");
+    }
 }
 
 fn paths(server: &Server<'_>) {

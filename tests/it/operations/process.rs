@@ -76,6 +76,11 @@ impl Place {
         format!("http://localhost:{}", self.port)
     }
 
+    /// Where health and metrics are.
+    pub fn management_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.management)
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         let folder = self.folder.path().display();

@@ -1,6 +1,8 @@
 //! Which scripts may read what.
 
-use super::signed_in;
+use reqwest::Method;
+
+use super::{change_client, signed_in};
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
 use crate::support::seed::SECRET;
@@ -116,5 +118,88 @@ async fn no_script_reads_a_page_or_an_answer_of_nobody(app: TestApp) {
             .await
             .expect("an answer");
         assert_readable(&answer, origin, false);
+    }
+}
+
+/// What scripts may read, where the client allows it.
+const READABLE: [&str; 3] = ["/token", "/userinfo", "/revoke"];
+
+on_both!(no_other_route_lets_a_script_of_another_origin_read_anything);
+/// V117: whatever is asked and however: pages and their steps, introspection, the whole admin API with a token that
+/// opens it. Preflights are answered where a script may have business, and let nobody send credentials.
+async fn no_other_route_lets_a_script_of_another_origin_read_anything(app: TestApp) {
+    let carol = app
+        .user("carol")
+        .client_role("realm-management", "view-users")
+        .await;
+    let mut admin_cli = app.legacy.clone();
+    (admin_cli.client_id, admin_cli.secret) = ("admin-cli".to_owned(), None);
+    let granted = admin_cli.password_grant("carol", &carol.password).await;
+    let token = granted.text("access_token");
+    let mut paths: Vec<(Method, String)> = vestibule::oidc::routes::table()
+        .iter()
+        .map(|entry| {
+            (
+                entry.method.as_str().parse().unwrap(),
+                entry.path.to_owned(),
+            )
+        })
+        .collect();
+    let admin = vestibule::admin::table();
+    paths.extend(admin.iter().map(|entry| {
+        let path = format!("/admin/realms{}", entry.path);
+        (entry.method.as_str().parse().unwrap(), path)
+    }));
+    assert!(paths.len() > 130, "{} routes", paths.len());
+    for (method, pattern) in paths {
+        if READABLE.iter().any(|path| pattern.ends_with(path)) {
+            continue;
+        }
+        let path = pattern
+            .replace("{realm}", "t1")
+            .replace("{user}", carol.id.as_str());
+        let url = app.here(&format!("{}{path}", app.public_url()));
+        for asked in [method, Method::OPTIONS] {
+            for origin in ["https://rp.example", "https://evil.example", "null"] {
+                let request = app
+                    .http
+                    .request(asked.clone(), &url)
+                    .header("origin", origin);
+                let request = match path.starts_with("/admin") {
+                    true => request.bearer_auth(token),
+                    false => request,
+                };
+                let request = match asked == Method::OPTIONS {
+                    true => request.header("access-control-request-method", "POST"),
+                    false => request,
+                };
+                let answer = request.send().await.expect("an answer");
+                assert_readable(&answer, origin, false);
+            }
+        }
+    }
+}
+
+on_both!(a_star_among_the_origins_opens_nothing_and_a_plus_the_clients_own);
+/// V117: `+` stands for the origins of the redirect URIs, and nothing stands for every origin.
+async fn a_star_among_the_origins_opens_nothing_and_a_plus_the_clients_own(app: TestApp) {
+    for (entry, own) in [("+", true), ("*", false), ("https://*.example", false)] {
+        change_client(&app, "svc", move |client| {
+            client.settings.redirect_uris = vec!["https://rp.example/cb".to_owned()];
+            client.settings.web_origins = vec![entry.to_owned()];
+        })
+        .await;
+        for (origin, ours) in ORIGINS {
+            let form = [
+                ("grant_type", "client_credentials"),
+                ("client_id", "svc"),
+                ("client_secret", SECRET),
+            ];
+            let request = app.http.post(app.service.endpoint("token")).form(&form);
+            let request = request.header("origin", origin);
+            let answer = request.send().await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            assert_readable(&answer, origin, own && ours);
+        }
     }
 }

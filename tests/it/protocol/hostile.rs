@@ -243,6 +243,61 @@ async fn the_last_letter_of_the_longest_password_counts(app: TestApp) {
     }
 }
 
+on_both!(what_comes_after_a_nul_is_part_of_the_password);
+/// V126: no hash ends at it, ours or one that somebody brought along.
+async fn what_comes_after_a_nul_is_part_of_the_password(app: TestApp) {
+    let right = "a passphrase\0and its end";
+    let user = app.user("nul").password(right).await;
+    for refused in [
+        "a passphrase",
+        "a passphrase\0",
+        "a passphrase\0and its enD",
+        "a passphrase and its end",
+    ] {
+        let answer = app.legacy.password_grant("nul", refused).await;
+        assert_eq!(answer.text("error"), "invalid_grant", "{refused:?}");
+    }
+    let answer = app.legacy.password_grant("nul", &user.password).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let page = |password: &'static str| {
+        let (mut browser, rp, user) = (app.browser(), app.rp.clone(), user.clone());
+        async move {
+            browser.authorize(&rp).await;
+            browser.sign_in_with(&user, password).await.got_a_code()
+        }
+    };
+    assert!(!page("a passphrase\0and its enD").await);
+    assert!(page(right).await);
+}
+
+on_both!(fifty_browsers_that_sign_in_at_once_are_let_in);
+/// V123: by the page, from one network. Too busy is no refusal, and the same press a moment later is answered.
+async fn fifty_browsers_that_sign_in_at_once_are_let_in(app: TestApp) {
+    let bob = app.user("bob").await;
+    let mut browsers = Vec::new();
+    for _ in 0..50 {
+        let mut browser = app.browser();
+        browser.authorize(&app.rp).await.assert_page("login");
+        browsers.push(browser);
+    }
+    let all = browsers.iter_mut().map(async |browser| {
+        let form = browser.page().form_with("password").clone();
+        for _ in 0..50 {
+            let mut form = form.clone();
+            form.fill("username", &bob.username);
+            form.fill("password", &bob.password);
+            browser.submit_form(form, Some("login")).await;
+            if browser.answer.status != 503 {
+                break;
+            }
+        }
+        browser.got_a_code()
+    });
+    let inside = join_all(all).await;
+    assert!(inside.iter().all(|inside| *inside), "{inside:?}");
+    assert_eq!(app.events(&bob, "LOGIN_ERROR"), 0);
+}
+
 on_both!(fifty_right_sign_ins_at_once_are_fifty_right_sign_ins);
 /// V123: tries in flight are no wrong ones, and neither is a gate that stops one.
 async fn fifty_right_sign_ins_at_once_are_fifty_right_sign_ins(app: TestApp) {

@@ -82,6 +82,83 @@ async fn of_many_wrong_passwords_at_once_five_are_looked_at(app: TestApp) {
     assert!(gets_in(&app, &app.browser(), &alice).await);
 }
 
+on_both!(of_many_browsers_that_try_at_once_five_are_looked_at);
+/// V119: browsers with marks of their own making do not wait for each other, and share the person's slots all the same.
+/// Once five were wrong the right password is refused too, among many others at once.
+async fn of_many_browsers_that_try_at_once_five_are_looked_at(app: TestApp) {
+    let alice = app.user("alice").await;
+    let (browser, _) = signed_in(&app, &alice, &app.rp).await;
+    let mark = known(&browser).cookies().into_keys().next();
+    let mark = mark.expect("the cookie's name");
+    let looked_at = || {
+        app.count(&format!(
+            "SELECT count(*) AS value FROM events WHERE user_id = '{}' AND kind = 'LOGIN_ERROR' \
+             AND error = 'invalid_user_credentials'",
+            alice.id
+        ))
+    };
+    let mut browsers = Vec::new();
+    for number in 0..28 {
+        let mut browser = app.browser();
+        browser.authorize(&app.rp).await.assert_page("login");
+        let mut cookies = browser.cookies();
+        cookies.insert(mark.clone(), format!("{number:064}"));
+        browser.set_cookies(cookies);
+        browsers.push(browser);
+    }
+    let (first, second) = browsers.split_at_mut(14);
+    let wrong = first
+        .iter_mut()
+        .map(|browser| browser.sign_in_with(&alice, WRONG));
+    join_all(wrong).await;
+    assert_eq!(looked_at(), 5);
+    let mixed = second.iter_mut().enumerate().map(|(number, browser)| {
+        let typed = if number % 3 == 0 {
+            alice.password.as_str()
+        } else {
+            WRONG
+        };
+        browser.sign_in_with(&alice, typed)
+    });
+    join_all(mixed).await;
+    assert_eq!(looked_at(), 5, "nothing more, right or wrong");
+    assert!(browsers.iter().all(|browser| !browser.got_a_code()));
+    app.advance(Duration::from_secs(16 * 60));
+    assert!(gets_in(&app, &app.browser(), &alice).await);
+}
+
+on_both!(wrong_passwords_before_a_step_up_count_as_any_others);
+/// V121: the page that asks somebody again shares the person's slots; in a browser that is known it shuts itself.
+async fn wrong_passwords_before_a_step_up_count_as_any_others(app: TestApp) {
+    let alice = app.user("alice").await;
+    let again = [("prompt", "login")];
+    let (known_browser, _) = signed_in(&app, &alice, &app.rp).await;
+    let mut foreign = known_browser.copy();
+    let mut cookies = foreign.cookies();
+    cookies.retain(|name, _| !name.ends_with("_device"));
+    foreign.set_cookies(cookies);
+    let wrong = async |mut browser: Browser| {
+        browser.authorize_with(&app.rp, &again).await;
+        for _ in 0..5 {
+            browser
+                .assert_page("login")
+                .sign_in_with(&alice, WRONG)
+                .await;
+        }
+        browser.sign_in(&alice).await;
+        assert!(!browser.got_a_code(), "the sixth try");
+    };
+    wrong(known_browser.copy()).await;
+    let granted = app.legacy.password_grant("alice", &alice.password).await;
+    assert_eq!(granted.status, 200, "elsewhere: {}", granted.body);
+    wrong(foreign).await;
+    app.legacy
+        .password_grant("alice", &alice.password)
+        .await
+        .assert_error("invalid_grant");
+    assert!(!gets_in(&app, &app.browser(), &alice).await);
+}
+
 on_both!(nobody_locks_a_person_out_of_the_browser_they_use);
 /// V122: with a device cookie, though everybody else is shut, the network's limit is reached, and the realm has
 /// Keycloak's protection, which locks the person at the mint. The lock of the others stays.

@@ -210,6 +210,33 @@ async fn what_is_brought_back_stands_before_the_gate(app: TestApp) {
     app.assert_no_tokens_for(&alice).await;
 }
 
+on_both!(a_browser_that_is_remembered_alone_is_asked_for_the_password_before_a_new_one);
+/// V180: where nothing but the remembering cookie is left, a flag means signing in first, then the new password.
+async fn a_browser_that_is_remembered_alone_is_asked_for_the_password_before_a_new_one(
+    app: TestApp,
+) {
+    let alice = app.user("alice").await;
+    let browser = remembered(&app, &alice).await;
+    app.advance(Duration::from_secs(60));
+    app.force_password_reset(&alice).await;
+    let mut back = restarted(&browser);
+    assert_eq!(back.cookies().len(), 1, "{:?}", back.cookies().keys());
+    back.authorize(&app.rp).await.assert_page("login");
+    assert!(!back.got_a_code());
+    back.sign_in(&alice).await.assert_page("update-password");
+    back.set_new_password("a new passphrase")
+        .await
+        .assert_redirect_to(&app.rp)
+        .exchange()
+        .await
+        .assert_tokens();
+    // The cookie of before is worth nothing now.
+    restarted(&browser)
+        .authorize(&app.rp)
+        .await
+        .assert_page("login");
+}
+
 on_both!(a_remembered_session_obeys_at_the_next_request);
 /// V029: a flag, the realm that stops remembering, and shorter lifetimes, in a browser that still has its session.
 async fn a_remembered_session_obeys_at_the_next_request(app: TestApp) {

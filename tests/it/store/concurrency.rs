@@ -249,67 +249,83 @@ fn at_a_browser(alice: &Furniture) -> Subject {
     }
 }
 
+/// A code or a refresh token, as its grant asks for whom it is.
+fn by_token(alice: &Furniture) -> Subject {
+    Subject {
+        provenance: Provenance::Token {
+            session: alice.session.id.clone(),
+            epoch: Some(alice.user.auth_epoch.clone()),
+            issued_at: alice.now,
+        },
+        ..at_a_browser(alice)
+    }
+}
+
 /// How long one side holds its transaction open: longer than any statement, shorter than `lock_timeout`.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Both orders of a mint and a flag that meet (threat V183).
+/// Both orders of a mint and a flag that meet (threat V183), at a browser and by a token.
 #[test]
 fn a_flag_waits_for_the_mint_in_progress_and_shuts_the_next_one() {
-    on_both(|database| {
-        let alice = database.furnish();
-        let other_node = (database.store.kind() == "postgres").then(|| database.open_again());
-        let other_node = other_node.as_ref().unwrap_or(&database.store);
-        let (cleared, wait_cleared) = mpsc::channel();
-        let (minted, flagged) = std::thread::scope(|scope| {
-            let alice = &alice;
-            let flag = scope.spawn(move || {
-                wait_cleared.recv().unwrap();
-                write(other_node, |tx| {
-                    waiting::put(tx, &alice.user.id, &forced_reset(alice.now))
+    for subject in [at_a_browser, by_token] {
+        on_both(|database| {
+            let alice = database.furnish();
+            let other_node = (database.store.kind() == "postgres").then(|| database.open_again());
+            let other_node = other_node.as_ref().unwrap_or(&database.store);
+            let (cleared, wait_cleared) = mpsc::channel();
+            let (minted, flagged) = std::thread::scope(|scope| {
+                let alice = &alice;
+                let flag = scope.spawn(move || {
+                    wait_cleared.recv().unwrap();
+                    write(other_node, |tx| {
+                        waiting::put(tx, &alice.user.id, &forced_reset(alice.now))
+                    });
+                    Instant::now()
                 });
-                Instant::now()
+                let minted = write(&database.store, |tx| {
+                    assert!(gate::clear(tx, &subject(alice))?.is_ok());
+                    cleared.send(()).unwrap();
+                    std::thread::sleep(PAUSE);
+                    meta::put(tx, "minted", "1")?;
+                    Ok(Instant::now())
+                });
+                (minted, flag.join().unwrap())
             });
-            let minted = write(&database.store, |tx| {
-                assert!(gate::clear(tx, &at_a_browser(alice))?.is_ok());
-                cleared.send(()).unwrap();
-                std::thread::sleep(PAUSE);
-                meta::put(tx, "minted", "1")?;
-                Ok(Instant::now())
-            });
-            (minted, flag.join().unwrap())
+            assert!(
+                flagged > minted,
+                "the flag was set under a mint in progress"
+            );
+            assert_gated(database, &subject(&alice));
         });
-        assert!(
-            flagged > minted,
-            "the flag was set under a mint in progress"
-        );
-        assert_gated(database, &alice);
-    });
+    }
 }
 
 #[test]
 fn a_mint_waits_for_the_flag_in_progress_and_is_refused() {
-    on_both(|database| {
-        let alice = database.furnish();
-        let (flagging, wait_flagging) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let alice = &alice;
-            scope.spawn(move || {
-                wait_flagging.recv().unwrap();
-                assert_gated(database, alice);
-            });
-            write(&database.store, |tx| {
-                waiting::put(tx, &alice.user.id, &forced_reset(alice.now))?;
-                flagging.send(()).unwrap();
-                std::thread::sleep(PAUSE);
-                Ok(())
+    for subject in [at_a_browser, by_token] {
+        on_both(|database| {
+            let alice = database.furnish();
+            let (flagging, wait_flagging) = mpsc::channel();
+            std::thread::scope(|scope| {
+                let alice = &alice;
+                scope.spawn(move || {
+                    wait_flagging.recv().unwrap();
+                    assert_gated(database, &subject(alice));
+                });
+                write(&database.store, |tx| {
+                    waiting::put(tx, &alice.user.id, &forced_reset(alice.now))?;
+                    flagging.send(()).unwrap();
+                    std::thread::sleep(PAUSE);
+                    Ok(())
+                });
             });
         });
-    });
+    }
 }
 
-fn assert_gated(database: &Database, alice: &Furniture) {
+fn assert_gated(database: &Database, subject: &Subject) {
     let outcome = write(&database.store, |tx| {
-        Ok(gate::clear(tx, &at_a_browser(alice))?.map(|_| ()))
+        Ok(gate::clear(tx, subject)?.map(|_| ()))
     });
     match outcome {
         Err(Outstanding::Actions(waiting)) => assert_eq!(waiting.actions, ["UPDATE_PASSWORD"]),

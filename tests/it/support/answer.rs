@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
+use serde_json::Value;
 use url::Url;
 
 use super::html::Page;
@@ -64,4 +65,49 @@ pub(super) fn check(method: &Method, answer: &Answer) {
             "{at}: a POST is answered by a redirect, not by the page {marker:?}"
         );
     }
+}
+
+/// The members that a refusal may have: OAuth's, and those of Keycloak's admin API.
+const REFUSAL: [&str; 6] = [
+    "error",
+    "error_description",
+    "errorMessage",
+    "field",
+    "params",
+    "required_actions",
+];
+
+/// Words of what is behind: no refusal holds one.
+const INSIDES: [&str; 10] = [
+    "postgres",
+    "sqlite",
+    "diesel",
+    "panicked",
+    "SELECT ",
+    "INSERT ",
+    "constraint",
+    "src/",
+    ".rs:",
+    "stack backtrace",
+];
+
+/// What holds for every refusal in JSON (threat V173): it has the members of a refusal and says nothing of what is
+/// behind.
+#[track_caller]
+pub fn check_refusal(status: u16, body: &Value) {
+    if status < 400 || body.is_null() {
+        return;
+    }
+    let Some(members) = body.as_object() else {
+        panic!("{status} with {body}");
+    };
+    let known = |name: &String| REFUSAL.contains(&name.as_str());
+    assert!(members.keys().all(known), "{status} with {body}");
+    assert!(
+        members.contains_key("error") || members.contains_key("errorMessage"),
+        "{status} with {body}"
+    );
+    let text = body.to_string();
+    let told = INSIDES.iter().find(|word| text.contains(**word));
+    assert_eq!(told, None, "{status} with {body}");
 }

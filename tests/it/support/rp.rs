@@ -10,6 +10,7 @@ use openidconnect::{
 use serde_json::Value;
 use url::Url;
 
+use super::answer::check_refusal;
 use super::seed::{SECRET, Seed};
 
 /// An application.
@@ -55,6 +56,14 @@ pub struct JsonAnswer {
 }
 
 impl JsonAnswer {
+    /// Reads an answer; whatever refuses is checked as every refusal is.
+    pub async fn read(answer: reqwest::Response) -> Self {
+        let status = answer.status().as_u16();
+        let body = answer.json().await.unwrap_or(Value::Null);
+        check_refusal(status, &body);
+        Self { status, body }
+    }
+
     /// A text of the answer; empty where there is none.
     pub fn text(&self, name: &str) -> &str {
         self.body[name].as_str().unwrap_or_default()
@@ -240,10 +249,7 @@ impl RelyingParty {
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> JsonAnswer {
         let answer = request.send().await.expect("an answer");
-        JsonAnswer {
-            status: answer.status().as_u16(),
-            body: answer.json().await.unwrap_or(Value::Null),
-        }
+        JsonAnswer::read(answer).await
     }
 
     /// The token endpoint, without the library.
