@@ -23,7 +23,7 @@ pub enum Renewed {
 }
 
 /// Mails a fresh link in the place of one whose time is over, to the same address: at most one in ten minutes and
-/// three for one original. What was taken back, used or replaced is not renewed.
+/// three for one original. What was taken back, used or replaced is not renewed, and what stood in a notice neither.
 ///
 /// # Errors
 /// The database fails.
@@ -51,6 +51,7 @@ pub fn renew(
     if !expired(&old)
         || !expired(&original)
         || !old.proves_mailbox()
+        || old.purpose == Purpose::NotMe
         || original.renewals >= RENEWALS.0
         || rows::campaign_is_cancelled(tx, &old)?
     {

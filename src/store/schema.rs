@@ -205,6 +205,7 @@ diesel::table! {
         id -> Text,
         user_id -> Text,
         email -> Text,
+        standing -> Text,
         until -> BigInt,
     }
 }

@@ -3,6 +3,7 @@
 pub mod audience;
 pub mod bulk;
 pub mod credential;
+pub mod former;
 pub mod name;
 pub mod not_before;
 pub mod rows;

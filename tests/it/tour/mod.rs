@@ -3,6 +3,7 @@
 
 mod links;
 mod mails;
+mod not_me;
 mod playground;
 mod steps;
 mod walks;
