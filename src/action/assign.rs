@@ -159,6 +159,25 @@ pub fn waive(
     Ok(waited)
 }
 
+/// Closes an account that is in wrong hands: no password and nothing that was issued works any more, and a mailed link
+/// alone sets a new password. What `compromised` does for an administrator.
+///
+/// # Errors
+/// The database fails.
+pub fn close(
+    tx: &mut Tx<'_>,
+    user: &UserId,
+    source: &str,
+    entropy: &Entropy,
+) -> Result<(), StoreError> {
+    let setting = Setting {
+        reset_proof: ResetProof::Mailbox,
+        ..Setting::by(source)
+    };
+    set(tx, user, update_password::NAME, &setting)?;
+    end_everything(tx, user, entropy)
+}
+
 /// Ends every session, token, link, code and approval of a person: a new epoch, and what does not carry it, the
 /// sessions with what hangs on them and the code in the mail.
 ///

@@ -18,12 +18,10 @@ use crate::role::{self, Role};
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::{StoreError, Tx};
 use crate::user::credential::StoredPassword;
+use crate::user::former::{self, Standing};
 use crate::user::rows::Conflict;
 use crate::user::waiting::{ResetProof, WaitingAction};
 use crate::user::{self, AuthEpoch, User, bulk};
-
-/// Seconds for which notices still go to an address that was replaced.
-const FORMER_ADDRESS: i64 = 72 * 3600;
 
 /// What all rows of a chunk are written with.
 pub(super) struct Pen<'a> {
@@ -321,8 +319,7 @@ impl Pen<'_> {
         let moved = before.email != after.email;
         if let Some(email) = before.email.as_deref().filter(|_| moved) {
             let kept = self.entropy.uuid(self.now);
-            let until = self.now.plus_seconds(FORMER_ADDRESS);
-            user::rows::keep_former_address(tx, &kept, id, email, until)?;
+            former::keep(tx, &kept, id, (email, Standing::Shuts))?;
         }
         if moved || (before.enabled && !after.enabled) {
             assign::end_everything(tx, id, self.entropy)?;

@@ -285,7 +285,7 @@ fn actions(new: &NewLink<'_>) -> Vec<String> {
     let mut actions: Vec<String> = Vec::new();
     let sets_password = matches!(
         new.purpose,
-        Purpose::PreRegistration | Purpose::ForgottenPassword
+        Purpose::PreRegistration | Purpose::ForgottenPassword | Purpose::ClosedAccount
     ) || new.actions.iter().any(|action| action == UPDATE_PASSWORD);
     if sets_password {
         actions.push(UPDATE_PASSWORD.to_owned());

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use super::{Link, LinkId, State, create, keys, rows, token, with_user};
+use super::{Link, LinkId, Purpose, State, create, keys, rows, token, with_user};
 use crate::client;
+use crate::kernel::Timestamp;
 use crate::kernel::seal::Keyring;
-use crate::mail::{LinkMail, Links, OutboxId};
+use crate::mail::{LinkMail, Links, NotMe, OutboxId};
 use crate::realm::Realm;
 use crate::store::{StoreError, Tx};
 
@@ -41,6 +42,11 @@ impl Links for Linker {
         if let Some(why) = dead(&link, link.state(&user, now), user.enabled) {
             return Ok(Err(why.to_owned()));
         }
+        let Some(kind) = link.kind() else {
+            return Ok(Err(
+                "its link stands in a notice and has no mail of its own".to_owned(),
+            ));
+        };
         let client = match &link.client_id {
             Some(client_id) => client::rows::by_client_id(tx, &realm.id, client_id)?,
             None => None,
@@ -49,17 +55,39 @@ impl Links for Linker {
         let issuer = format!("{}{}", self.public_url, realm.path());
         let home = client.as_ref().and_then(|app| app.home(&self.public_url));
         Ok(Ok(LinkMail {
-            kind: link.kind(),
+            kind,
             url: create::address_of(&issuer, &token::token(&key, &link)),
             code: token::code(&key, &link),
             code_page: format!("{issuer}/login-actions/link"),
             app: client.map(|client| client.display_name().to_owned()),
             sign_in: home.unwrap_or_else(|| format!("{issuer}/account/")),
             username: user.username,
-            seconds: match link.expires_at() {
-                Some(end) => end.seconds_since(now),
-                None => link.lifespan,
-            },
+            seconds: seconds_left(&link, now),
+        }))
+    }
+
+    fn not_me(
+        &self,
+        tx: &mut Tx<'_>,
+        realm: &Realm,
+        mail: &OutboxId,
+    ) -> Result<Option<NotMe>, StoreError> {
+        let Some(id) = rows::in_mail(tx, mail, Purpose::NotMe)? else {
+            return Ok(None);
+        };
+        let Some((link, user)) = with_user(tx, &realm.id, &id)? else {
+            return Ok(None);
+        };
+        let now = tx.now()?;
+        if !link.state(&user, now).is_live() {
+            return Ok(None);
+        }
+        let key = keys::by_version(tx, &self.keyring, link.key_version)?;
+        let issuer = format!("{}{}", self.public_url, realm.path());
+        Ok(Some(NotMe {
+            link: link.id.as_str().to_owned(),
+            url: create::address_of(&issuer, &token::token(&key, &link)),
+            seconds: seconds_left(&link, now),
         }))
     }
 
@@ -68,6 +96,14 @@ impl Links for Linker {
             Some(link) => rows::start_life(tx, &link, mail),
             None => Ok(()),
         }
+    }
+}
+
+/// How long it is good for, as its mail says.
+fn seconds_left(link: &Link, now: Timestamp) -> i64 {
+    match link.expires_at() {
+        Some(end) => end.seconds_since(now),
+        None => link.lifespan,
     }
 }
 

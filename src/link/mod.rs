@@ -6,12 +6,15 @@
 //! Invariants: nothing usable is stored, because token and typed code are derived ([`token`]); a link is bound to its
 //! user, realm, purpose, address and the user's epoch, so whatever gives the person a new epoch ends it; it is
 //! committed by one conditional write that asks for its expiry, too ([`rows::commit`]), and the row count decides; a
-//! request that nobody has proved who made it never ends or shortens a link (threat V186).
+//! request that nobody has proved who made it never ends or shortens a link (threat V186). One purpose outlives epoch
+//! and address, because it is there for the time after a thief has changed them: [`Purpose::NotMe`], which opens
+//! nothing and can only shut ([`not_me`]).
 
 pub mod code;
 pub mod create;
 pub mod handover;
 pub mod keys;
+pub mod not_me;
 mod renew;
 pub mod requests;
 pub mod rows;
@@ -53,15 +56,21 @@ pub enum Purpose {
     VerifyEmail,
     /// Proves a new address, and changes to it.
     UpdateEmail,
+    /// Stands in a notice: closes the account, and does nothing else.
+    NotMe,
+    /// The account was closed so; its person sets a new password.
+    ClosedAccount,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::PreRegistration,
         Self::ForgottenPassword,
         Self::Actions,
         Self::VerifyEmail,
         Self::UpdateEmail,
+        Self::NotMe,
+        Self::ClosedAccount,
     ];
 
     /// The stored and shown word.
@@ -72,6 +81,8 @@ impl Purpose {
             Self::Actions => "actions",
             Self::VerifyEmail => "verify-email",
             Self::UpdateEmail => "update-email",
+            Self::NotMe => "not-me",
+            Self::ClosedAccount => "closed-account",
         }
     }
 
@@ -96,12 +107,14 @@ impl Purpose {
             (Self::PreRegistration, _) => realm
                 .settings
                 .seconds("preRegistrationLifespan", 7 * 24 * 3600),
+            (Self::NotMe, _) => realm.settings.seconds("notMeLifespan", 7 * 24 * 3600),
             (Self::ForgottenPassword, _) | (_, Sender::Person) => {
                 field("actionTokenGeneratedByUserLifespan", 1800)
             }
-            (Self::Actions | Self::VerifyEmail | Self::UpdateEmail, Sender::Administrator) => {
-                field("actionTokenGeneratedByAdminLifespan", 43_200)
-            }
+            (
+                Self::Actions | Self::VerifyEmail | Self::UpdateEmail | Self::ClosedAccount,
+                Sender::Administrator,
+            ) => field("actionTokenGeneratedByAdminLifespan", 43_200),
         };
         seconds.max(1)
     }
@@ -157,8 +170,8 @@ pub struct Link {
     pub user_id: UserId,
     /// What it is for.
     pub purpose: Purpose,
-    /// Whether it sets a password: [`Purpose::PreRegistration`], [`Purpose::ForgottenPassword`], and actions with
-    /// `UPDATE_PASSWORD`.
+    /// Whether it sets a password: [`Purpose::PreRegistration`], [`Purpose::ForgottenPassword`],
+    /// [`Purpose::ClosedAccount`], and actions with `UPDATE_PASSWORD`.
     pub sets_password: bool,
     /// The stored address that it is mailed to; `None` where it was handed out to somebody without one.
     pub address: Option<String>,
@@ -229,8 +242,12 @@ impl Link {
         }
     }
 
-    /// Whether the person is still the one it was made for: same epoch, same address, not switched off.
+    /// Whether the person is still the one it was made for: same epoch, same address, not switched off. What closes an
+    /// account does so whatever has become of its password and its address.
     fn is_of(&self, user: &User) -> bool {
+        if self.purpose == Purpose::NotMe {
+            return self.user_id == user.id && user.enabled;
+        }
         let moved = self.purpose != Purpose::UpdateEmail
             && self
                 .address
@@ -244,15 +261,17 @@ impl Link {
         self.mail_id.is_some()
     }
 
-    /// What its mail is about.
-    pub fn kind(&self) -> LinkKind {
-        match self.purpose {
+    /// What its mail is about; `None` where it has none of its own and stands in a notice.
+    pub fn kind(&self) -> Option<LinkKind> {
+        Some(match self.purpose {
             Purpose::PreRegistration => LinkKind::PreRegistration,
             Purpose::ForgottenPassword => LinkKind::ForgottenPassword,
             Purpose::Actions if self.actions == [UPDATE_PASSWORD] => LinkKind::SetPassword,
             Purpose::Actions => LinkKind::Actions,
             Purpose::VerifyEmail => LinkKind::VerifyEmail,
             Purpose::UpdateEmail => LinkKind::UpdateEmail,
-        }
+            Purpose::ClosedAccount => LinkKind::ClosedAccount,
+            Purpose::NotMe => return None,
+        })
     }
 }

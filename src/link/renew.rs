@@ -23,8 +23,8 @@ pub enum Renewed {
 }
 
 /// Mails a fresh link in the place of one whose time is over, to the same address: at most one in ten minutes and
-/// three for one original. What was taken back, used or replaced is not renewed, and no forgotten password's link once
-/// the realm lets nobody ask for one.
+/// three for one original. What was taken back, used or replaced is not renewed, what stood in a notice neither, and no
+/// forgotten password's link once the realm lets nobody ask for one.
 ///
 /// # Errors
 /// The database fails.
@@ -52,6 +52,7 @@ pub fn renew(
     if !expired(&old)
         || !expired(&original)
         || !old.proves_mailbox()
+        || old.purpose == Purpose::NotMe
         || original.renewals >= RENEWALS.0
         || (old.purpose == Purpose::ForgottenPassword && !realm.settings.reset_password_allowed)
         || rows::campaign_is_cancelled(tx, &old)?

@@ -151,8 +151,25 @@ pub fn of_user(tx: &mut Tx<'_>, user: &UserId) -> Result<Vec<Link>, StoreError> 
     rows.into_iter().map(Link::try_from).collect()
 }
 
+/// The link of that purpose that a mail carries.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn in_mail(
+    tx: &mut Tx<'_>,
+    mail: &OutboxId,
+    purpose: Purpose,
+) -> Result<Option<LinkId>, StoreError> {
+    db!(tx, |c| links::table
+        .filter(links::mail_id.eq(mail))
+        .filter(links::purpose.eq(purpose.as_str()))
+        .select(links::id)
+        .first(c)
+        .optional())
+}
+
 /// The realm's links by what a person types as address, newest first, whose time is not over and whose code was not
-/// guessed at too often.
+/// guessed at too often. Those in notices have no code that anybody was told.
 ///
 /// # Errors
 /// The database fails.
@@ -164,6 +181,7 @@ pub(super) fn with_code(
     let rows: Vec<LinkRow> = db!(tx, |c| links::table
         .filter(links::realm_id.eq(realm))
         .filter(links::address_key.eq(address_key))
+        .filter(links::purpose.ne(Purpose::NotMe.as_str()))
         .filter(links::wrong_codes.lt(WRONG_CODES))
         .filter(links::expires_at.gt(now))
         .filter(links::committed_at.is_null())
@@ -337,6 +355,29 @@ pub(super) fn revoke(
     .set(links::revoked_at.eq(now))
     .execute(c))?;
     Ok(revoked == 1)
+}
+
+/// Takes back the person's links of that purpose which were mailed to other addresses than these.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn revoke_elsewhere(
+    tx: &mut Tx<'_>,
+    (user, purpose): (&UserId, Purpose),
+    addresses: &[String],
+) -> Result<(), StoreError> {
+    let now = tx.now()?;
+    db!(tx, |c| diesel::update(
+        links::table
+            .filter(links::user_id.eq(user))
+            .filter(links::purpose.eq(purpose.as_str()))
+            .filter(links::address.ne_all(addresses))
+            .filter(links::committed_at.is_null())
+            .filter(links::revoked_at.is_null())
+    )
+    .set(links::revoked_at.eq(now))
+    .execute(c))?;
+    Ok(())
 }
 
 /// Takes back every link of a campaign that is not committed, but for people who have one of these roles; answers how

@@ -26,6 +26,18 @@ pub enum LinkKind {
     VerifyEmail,
     /// A new address is to be proved.
     UpdateEmail,
+    /// The account was closed by the link in a notice; its person sets a new password.
+    ClosedAccount,
+}
+
+/// The link in a notice, with which its reader says “this was not me”. Without `Debug`: it closes the account.
+pub struct NotMe {
+    /// Its id.
+    pub link: String,
+    /// The address to open.
+    pub url: String,
+    /// Seconds that it is good for from now.
+    pub seconds: i64,
 }
 
 /// A link as its mail shows it. Without `Debug`: it is as good as a password.
@@ -81,6 +93,17 @@ pub trait Links: Send + Sync {
         realm: &Realm,
         link: &str,
     ) -> Result<Result<LinkMail, String>, StoreError>;
+
+    /// The link that the notice with this id carries, while it still does something.
+    ///
+    /// # Errors
+    /// The database fails, or a key cannot be opened.
+    fn not_me(
+        &self,
+        tx: &mut Tx<'_>,
+        realm: &Realm,
+        mail: &OutboxId,
+    ) -> Result<Option<NotMe>, StoreError>;
 
     /// A mail server has taken the mail of this link; in the transaction that stores so.
     ///
@@ -141,11 +164,19 @@ pub(super) fn outline(link: &LinkMail, host: &str) -> Outline {
             Text::key("mail-update-email-lead"),
             "mail-link-confirm",
         ),
+        LinkKind::ClosedAccount => (
+            "mail-closed-account-subject",
+            Text::key("mail-closed-account-lead"),
+            "mail-link-set-password",
+        ),
     };
     let mut points = vec![lifetime(link.seconds)];
     if matches!(
         link.kind,
-        LinkKind::PreRegistration | LinkKind::SetPassword | LinkKind::ForgottenPassword
+        LinkKind::PreRegistration
+            | LinkKind::SetPassword
+            | LinkKind::ForgottenPassword
+            | LinkKind::ClosedAccount
     ) {
         points.push(Text::key("mail-link-username").with("username", plain(&link.username)));
     }
@@ -169,6 +200,21 @@ pub(super) fn outline(link: &LinkMail, host: &str) -> Outline {
             instead: Text::key("mail-link-code").with("url", link.code_page.as_str()),
         }),
     }
+}
+
+/// Puts the link of “this was not me” into a notice, in the place of its last sentence, which says whom to ask.
+pub(super) fn put_not_me(notice: &mut Outline, not_me: &NotMe, host: &str) {
+    let asks = notice.points.pop();
+    notice.points.push(match asks {
+        Some(text) if text == Text::key("mail-not-you") => Text::key("mail-not-me"),
+        _ => Text::key("mail-not-me-unexpected"),
+    });
+    notice.button = Some(super::render::Button {
+        url: not_me.url.clone(),
+        label: Text::key("mail-not-me-button"),
+        host: Text::key("mail-link-host").with("host", host),
+        instead: lifetime(not_me.seconds),
+    });
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::link::LinkKind;
 use crate::kernel::{RealmId, Timestamp, UserId};
+use crate::user::waiting::ResetProof;
 use crate::web::texts::Locale;
 
 /// Why a mail is sent, with the data of that purpose. It has no `Debug`: a code is as good as a password.
@@ -39,6 +40,8 @@ pub enum Purpose {
     PasswordResetRequired {
         /// When.
         when: Timestamp,
+        /// Who can set it: whoever knows the old one, or who gets a mailed link alone.
+        proof: ResetProof,
     },
     /// An administrator lifted a required action.
     ActionWaived {
@@ -56,6 +59,11 @@ pub enum Purpose {
     },
     /// The account has another address now; for the former one and the new one.
     EmailChanged {
+        /// When.
+        when: Timestamp,
+    },
+    /// The person, or whoever reads the mails, has closed the account by the link in a notice.
+    AccountClosed {
         /// When.
         when: Timestamp,
     },
@@ -100,9 +108,29 @@ impl Purpose {
             Self::ActionWaived { .. } => "action-waived",
             Self::WindowExtended { .. } => "window-extended",
             Self::EmailChanged { .. } => "email-changed",
+            Self::AccountClosed { .. } => "account-closed",
             Self::Link { .. } => "link",
             Self::LinkExample { .. } => "link-example",
             Self::Test => "test",
+        }
+    }
+
+    /// Whether it tells of a change by which somebody else may have got at the account, so that the notice carries the
+    /// link that closes it. What only makes an account harder to get at is no such change.
+    pub fn may_be_a_thiefs(&self) -> bool {
+        match self {
+            Self::PasswordChanged { .. }
+            | Self::PasswordSet { .. }
+            | Self::TemporaryPasswordSet { .. }
+            | Self::EmailChanged { .. } => true,
+            Self::VerifyEmailCode { .. }
+            | Self::PasswordResetRequired { .. }
+            | Self::ActionWaived { .. }
+            | Self::WindowExtended { .. }
+            | Self::AccountClosed { .. }
+            | Self::Link { .. }
+            | Self::LinkExample { .. }
+            | Self::Test => false,
         }
     }
 }

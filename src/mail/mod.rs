@@ -31,7 +31,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub use link::{LinkKind, LinkMail, Links};
+pub use link::{LinkKind, LinkMail, Links, NotMe};
 pub use message::{Content, LONGEST_NOTE, Message, NOTICE_LIFESPAN, Purpose};
 pub use outbox::{OutboxId, Tools, queue};
 pub use render::{RenderError, Words};
@@ -211,6 +211,7 @@ impl Mailer {
                 note: None,
             },
             link: None,
+            not_me: None,
             locale,
             expires_at: now,
             now,
@@ -242,6 +243,7 @@ impl Mailer {
             recipient: "",
             content,
             link: None,
+            not_me: None,
             locale,
             expires_at: now.plus_seconds(lifespan),
             now,

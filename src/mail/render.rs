@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use chrono::Datelike as _;
 use lettre::Address;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue,
@@ -17,11 +16,12 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use super::address;
-use super::link::{self, LinkMail};
+use super::link::{self, LinkMail, NotMe};
 use super::message::{Content, LONGEST_NOTE, Purpose};
 use super::outbox::OutboxId;
 use super::transport::Sender;
 use crate::kernel::Timestamp;
+use crate::user::waiting::ResetProof;
 use crate::web::texts::{Locale, Text, Texts};
 
 /// The templates. Those that end in `.html` escape every value, the others none.
@@ -56,6 +56,8 @@ pub struct Draft<'a> {
     pub content: &'a Content,
     /// The link that it carries, where it carries one.
     pub link: Option<&'a LinkMail>,
+    /// The link of “this was not me” beside a notice, where it has one.
+    pub not_me: Option<&'a NotMe>,
     /// In which language.
     pub locale: Locale,
     /// When what it says stops being true.
@@ -188,7 +190,10 @@ impl Renderer {
     pub fn words(&self, draft: &Draft<'_>) -> Result<Words, RenderError> {
         let plain = |text: &str| address::not_ours(text, &self.host);
         let realm = plain(&address::name(draft.realm));
-        let outline = self.outline(draft)?;
+        let mut outline = self.outline(draft)?;
+        if let Some(not_me) = draft.not_me {
+            link::put_not_me(&mut outline, not_me, &self.host);
+        }
         let say = |text: Text| {
             let text = text.with("realm", realm.as_str());
             self.texts.say(draft.locale, &text)
@@ -272,21 +277,8 @@ impl Renderer {
         format!("<{id}@{}>", self.host)
     }
 
-    /// A time in words, in UTC, which is the same time for every reader.
-    fn time(&self, locale: Locale, at: Timestamp) -> String {
-        let Some(at) = chrono::DateTime::from_timestamp_micros(at.micros()) else {
-            return String::new();
-        };
-        let text = Text::key("mail-time")
-            .with("day", at.day())
-            .with("month", at.month())
-            .with("year", at.format("%Y").to_string())
-            .with("time", at.format("%H:%M").to_string());
-        self.texts.say(locale, &text)
-    }
-
     fn outline(&self, draft: &Draft<'_>) -> Result<Outline, RenderError> {
-        let when = |at: Timestamp| self.time(draft.locale, at);
+        let when = |at: Timestamp| self.texts.time(draft.locale, at);
         let notice =
             |subject, lead: &'static str, at: Timestamp, points: &[&'static str]| Outline {
                 template: "notice",
@@ -343,12 +335,15 @@ impl Renderer {
                 outline.points.push(Text::key("mail-not-expected"));
                 outline
             }
-            Purpose::PasswordResetRequired { when: at } => notice(
-                "mail-reset-required-subject",
-                "mail-reset-required-lead",
-                *at,
-                &["mail-reset-required-next", "mail-not-expected"],
-            ),
+            Purpose::PasswordResetRequired { when: at, proof } => {
+                let next = match proof {
+                    ResetProof::Password => "mail-reset-required-next",
+                    ResetProof::Mailbox => "mail-reset-required-by-mail",
+                };
+                let subject = "mail-reset-required-subject";
+                let lead = "mail-reset-required-lead";
+                notice(subject, lead, *at, &[next, "mail-not-expected"])
+            }
             Purpose::ActionWaived { action, when: at } => {
                 let mut outline = notice(
                     "mail-action-waived-subject",
@@ -375,6 +370,12 @@ impl Renderer {
                 "mail-email-changed-lead",
                 *at,
                 &["mail-email-changed-next", "mail-not-you"],
+            ),
+            Purpose::AccountClosed { when: at } => notice(
+                "mail-account-closed-subject",
+                "mail-account-closed-lead",
+                *at,
+                &["mail-account-closed-next", "mail-not-expected"],
             ),
             Purpose::Link { .. } => {
                 link::outline(draft.link.ok_or(RenderError::NoLink)?, &self.host)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
-use super::link::LinkMail;
+use super::link::{LinkMail, NotMe};
 use super::message::{Content, Purpose};
 use super::outbox::{self, Claim, Outcome, State};
 use super::pause::{self, Door, Trouble};
@@ -212,11 +212,16 @@ impl Inner {
             },
             None => None,
         };
+        let not_me = match content.purpose.may_be_a_thiefs() {
+            true => self.links.not_me(tx, &realm, &claim.id)?,
+            false => None,
+        };
         Ok(Facts::Mail(Box::new(Making {
             realm,
             content,
-            id,
+            id: id.or(not_me.as_ref().map(|carried| carried.link.clone())),
             link,
+            not_me,
         })))
     }
 
@@ -293,9 +298,10 @@ enum Facts {
 struct Making {
     realm: Arc<Realm>,
     content: Content,
-    /// The id of the link.
+    /// The id of the link that it is about, or that it carries.
     id: Option<String>,
     link: Option<LinkMail>,
+    not_me: Option<NotMe>,
 }
 
 async fn work(mailer: Mailer, claim: Arc<Claim>, stopped: watch::Receiver<bool>) {
@@ -353,6 +359,7 @@ async fn attempt(
         recipient: &claim.recipient,
         content: &making.content,
         link: making.link.as_ref(),
+        not_me: making.not_me.as_ref(),
         locale: Locale::from_tag(&claim.locale).unwrap_or(Locale::ENGLISH),
         expires_at: claim.expires_at,
         now: inner.store.clock().now(),

@@ -1,12 +1,18 @@
 //! Notices by mail: what a person has to know about the account, to every address of the last 72 hours.
+//!
+//! A notice of a change that a thief could have made carries a link with which its reader closes the account: one for
+//! each address, because each reader may do something else ([`crate::user::former`]).
 
 use super::catalog::RealmConfig;
 use super::engine::Engine;
+use super::steps::Stage;
 use crate::kernel::Timestamp;
-use crate::mail::{self, Message, Purpose, queue};
+use crate::link::not_me::{self, Notice};
+use crate::mail::{self, Message, OutboxId, Purpose, queue};
 use crate::store::{StoreError, Tx};
-use crate::user::{self, User};
-use crate::web::texts::Locale;
+use crate::user::User;
+use crate::user::former::{self, Standing};
+use crate::user::name::name_key;
 
 /// Tells the person that the password was changed.
 ///
@@ -15,26 +21,28 @@ use crate::web::texts::Locale;
 pub(super) fn password_changed(
     tx: &mut Tx<'_>,
     engine: &Engine,
-    config: &RealmConfig,
+    stage: &Stage,
     user: &User,
 ) -> Result<(), StoreError> {
     let when = tx.now()?;
-    tell(tx, engine, config, user, &Purpose::PasswordChanged { when })
+    let from = (&*stage.config, Some(stage.client.client_id.as_str()));
+    tell(tx, engine, from, user, &Purpose::PasswordChanged { when })
 }
 
 /// Queues a notice to the person's address and to those that were replaced lately; nothing where the realm has no
-/// mail server.
+/// mail server. The client is the application in which it came about.
 ///
 /// # Errors
 /// The database fails.
 pub fn tell(
     tx: &mut Tx<'_>,
     engine: &Engine,
-    config: &RealmConfig,
+    (config, client_id): (&RealmConfig, Option<&str>),
     user: &User,
     purpose: &Purpose,
 ) -> Result<(), StoreError> {
-    deliver(tx, (engine, config), user, purpose, Reach::One)
+    let at = (engine, config, client_id);
+    deliver(tx, at, user, purpose, Reach::One)
 }
 
 /// How many people one cause tells at once.
@@ -52,7 +60,7 @@ pub enum Reach {
 /// The database fails.
 pub fn deliver(
     tx: &mut Tx<'_>,
-    (engine, config): (&Engine, &RealmConfig),
+    (engine, config, client_id): (&Engine, &RealmConfig, Option<&str>),
     user: &User,
     purpose: &Purpose,
     reach: Reach,
@@ -61,43 +69,98 @@ pub fn deliver(
         return Ok(());
     }
     let now = tx.now()?;
-    let former = user::rows::former_addresses(tx, &user.id, now)?;
-    deliver_to(tx, (engine, config), (user, former), purpose, (reach, now))
+    let former = former::of_user(tx, &user.id, now)?;
+    let silent = former
+        .iter()
+        .filter(|known| known.standing == Standing::Hears);
+    let silent: Vec<String> = silent.map(|known| known.email.clone()).collect();
+    let former: Vec<String> = former.into_iter().map(|known| known.email).collect();
+    for address in addresses(user, &former) {
+        let mail = send(
+            tx,
+            (engine, config),
+            (user, &address),
+            purpose,
+            (reach, now),
+        )?;
+        let hears_only = user.email.as_ref() != Some(&address) && silent.contains(&address);
+        if purpose.may_be_a_thiefs() && !hears_only {
+            let notice = Notice {
+                realm: &config.realm,
+                user,
+                address: &address,
+                client_id,
+                mail: &mail,
+            };
+            not_me::put_into(tx, engine.mailer.tools(), &notice)?;
+        }
+    }
+    Ok(())
 }
 
-/// As [`deliver`], to somebody whose former addresses are known, in a realm that has a mail server.
+/// As [`deliver`] what no link goes with, to somebody whose former addresses are known, in a realm that has a mail
+/// server.
 ///
 /// # Errors
 /// The database fails.
 pub fn deliver_to(
     tx: &mut Tx<'_>,
-    (engine, config): (&Engine, &RealmConfig),
-    (user, former): (&User, Vec<String>),
+    at: (&Engine, &RealmConfig),
+    (user, former): (&User, &[String]),
     purpose: &Purpose,
     (reach, now): (Reach, Timestamp),
 ) -> Result<(), StoreError> {
-    let mut addresses = former;
-    addresses.extend(user.email.clone());
-    addresses.sort();
-    addresses.dedup();
-    for address in addresses {
-        let locale = language_of(config, user);
-        let message = Message {
-            bulk: reach == Reach::Many,
-            ..Message::notice(
-                (&config.realm.id, &user.id),
-                &address,
-                purpose.clone(),
-                locale,
-                now,
-            )
-        };
-        queue(tx, engine.mailer.tools(), &message)?;
+    for address in addresses(user, former) {
+        send(tx, at, (user, &address), purpose, (reach, now))?;
     }
     Ok(())
 }
 
-/// The language in which a person is written to.
-pub fn language_of(config: &RealmConfig, user: &User) -> Locale {
-    mail::language_of(&config.realm, user)
+/// As [`deliver_to`], to all of these addresses but one.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn tell_others(
+    tx: &mut Tx<'_>,
+    at: (&Engine, &RealmConfig),
+    (user, former): (&User, &[String]),
+    spared: Option<&str>,
+    purpose: &Purpose,
+) -> Result<(), StoreError> {
+    let now = tx.now()?;
+    for address in addresses(user, former) {
+        if spared.map(name_key) != Some(name_key(&address)) {
+            send(tx, at, (user, &address), purpose, (Reach::One, now))?;
+        }
+    }
+    Ok(())
+}
+
+/// The person's address and the former ones, each once.
+fn addresses(user: &User, former: &[String]) -> Vec<String> {
+    let mut all = former.to_vec();
+    all.extend(user.email.clone());
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn send(
+    tx: &mut Tx<'_>,
+    (engine, config): (&Engine, &RealmConfig),
+    (user, address): (&User, &str),
+    purpose: &Purpose,
+    (reach, now): (Reach, Timestamp),
+) -> Result<OutboxId, StoreError> {
+    let message = Message {
+        bulk: reach == Reach::Many,
+        ..Message::notice(
+            (&config.realm.id, &user.id),
+            address,
+            purpose.clone(),
+            mail::language_of(&config.realm, user),
+            now,
+        )
+    };
+    queue(tx, engine.mailer.tools(), &message)
 }

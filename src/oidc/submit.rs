@@ -343,7 +343,7 @@ fn set_password(
     stage.flow.flash = None;
     let browser = steps::rebind(tx, engine, &mut stage.flow)?;
     record(tx, engine, (visit, &stage), ("UPDATE_PASSWORD", &user.id))?;
-    super::notices::password_changed(tx, engine, &stage.config, &user)?;
+    super::notices::password_changed(tx, engine, &stage, &user)?;
     let with = (engine, &stage.config, &stage.client);
     let decided = steps::decide(
         tx,

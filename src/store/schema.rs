@@ -206,6 +206,7 @@ diesel::table! {
         id -> Text,
         user_id -> Text,
         email -> Text,
+        standing -> Text,
         until -> BigInt,
     }
 }

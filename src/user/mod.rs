@@ -4,6 +4,7 @@ pub mod audience;
 pub mod bulk;
 pub mod claims;
 pub mod credential;
+pub mod former;
 pub mod name;
 pub mod not_before;
 pub mod rows;

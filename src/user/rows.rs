@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::name::name_key;
 use super::{AuthEpoch, User};
 use crate::kernel::{ClientUuid, RealmId, Timestamp, UserId};
-use crate::store::schema::{former_addresses, login_names, user_activity, users};
+use crate::store::schema::{login_names, user_activity, users};
 use crate::store::{StoreError, Tx, corrupt, db};
 
 #[derive(Queryable, Selectable)]
@@ -370,45 +370,6 @@ pub fn delete(tx: &mut Tx<'_>, id: &UserId) -> Result<(), StoreError> {
     )
     .execute(c))?;
     Ok(())
-}
-
-/// Remembers an address that was replaced, so that notices reach it too until then.
-///
-/// # Errors
-/// The database fails.
-pub fn keep_former_address(
-    tx: &mut Tx<'_>,
-    id: &str,
-    user: &UserId,
-    email: &str,
-    until: Timestamp,
-) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::insert_into(former_addresses::table)
-        .values((
-            former_addresses::id.eq(id),
-            former_addresses::user_id.eq(user),
-            former_addresses::email.eq(email),
-            former_addresses::until.eq(until),
-        ))
-        .execute(c))?;
-    Ok(())
-}
-
-/// Former addresses of the user that notices still go to.
-///
-/// # Errors
-/// The database fails.
-pub fn former_addresses(
-    tx: &mut Tx<'_>,
-    user: &UserId,
-    now: Timestamp,
-) -> Result<Vec<String>, StoreError> {
-    db!(tx, |c| former_addresses::table
-        .filter(former_addresses::user_id.eq(user))
-        .filter(former_addresses::until.gt(now))
-        .select(former_addresses::email)
-        .distinct()
-        .load(c))
 }
 
 /// Notes a sign-in. Lies beside the user's row, which the mint has locked.

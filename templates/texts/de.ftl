@@ -160,6 +160,7 @@ link-title = Willkommen
 link-lead-first-password = Hier legen Sie das Passwort Ihres Kontos fest.
 link-lead-new-password = Hier legen Sie ein neues Passwort für Ihr Konto fest.
 link-lead-actions = Für Ihr Konto sind ein paar Schritte zu tun.
+link-lead-nothing = Für Ihr Konto ist nichts mehr zu tun. Von hier geht es weiter zur Anmeldung.
 link-lead-address = Hier bestätigen Sie die Adresse { $address }.
 link-set-password = Passwort festlegen
 link-go-on = Weiter
@@ -189,6 +190,19 @@ link-code-title = Code aus der Mail eingeben
 link-code-lead = Geben Sie die Adresse ein, an die die Mail kam, und den Code, der darin steht.
 link-code-address = Ihre E-Mail-Adresse
 link-code-wrong = Adresse und Code gehören nicht zusammen, oder der Code gilt nicht mehr. Vergleichen Sie beides mit der neuesten Mail, oder öffnen Sie den Link darin.
+link-not-me-title = Waren Sie das nicht?
+link-not-me-something = Am { $when } haben wir Ihnen eine Änderung an Ihrem Konto gemeldet.
+link-not-me-mails = Wenn Sie das nicht waren, sperren Sie das Konto, bis Sie ein neues Passwort haben: Kein Passwort gilt mehr, alle werden überall abgemeldet, und wir schicken { $address } einen Link, mit dem Sie ein neues festlegen. Gelöscht wird nichts.
+link-not-me-returns = Wenn Sie das nicht waren, sperren Sie das Konto, bis Sie ein neues Passwort haben: Kein Passwort gilt mehr, alle werden überall abgemeldet, das Konto hat wieder die Adresse { $address }, und dorthin schicken wir einen Link, mit dem Sie ein neues Passwort festlegen. Gelöscht wird nichts.
+link-not-me-asks = Wenn Sie das nicht waren, sperren Sie das Konto, bis Sie ein neues Passwort haben: Kein Passwort gilt mehr, und alle werden überall abgemeldet. Einen Link können wir Ihnen nicht von selbst schicken; wer { $realm } betreibt, hilft Ihnen zu einem neuen Passwort. Gelöscht wird nichts.
+link-not-me-close = Konto vorerst sperren
+link-not-me-was-me = Wenn Sie das waren, müssen Sie nichts tun. Schließen Sie diese Seite.
+link-not-me-closed-title = Das Konto ist gesperrt
+link-not-me-closed = Kein Passwort gilt mehr, und alle sind abgemeldet. Ein Link, mit dem Sie ein neues Passwort festlegen, ist an { $address } unterwegs. Das kann eine Minute dauern; sehen Sie auch bei den unerwünschten Mails nach.
+link-not-me-returned = Kein Passwort gilt mehr, und alle sind abgemeldet. Das Konto hat wieder die Adresse { $address }, und dorthin ist ein Link unterwegs, mit dem Sie ein neues Passwort festlegen. Das kann eine Minute dauern; sehen Sie auch bei den unerwünschten Mails nach.
+link-not-me-ask = Kein Passwort gilt mehr, und alle sind abgemeldet. Sagen Sie denen, die { $realm } betreiben, was geschehen ist: Sie helfen Ihnen zu einem neuen Passwort.
+link-not-me-used = Das Konto wurde damit schon gesperrt. Legen Sie ein neues Passwort mit dem Link in unserer neuesten Mail fest, oder lassen Sie sich einen neuen schicken: mit „Passwort vergessen?“ bei der Anmeldung, wo es angeboten wird, sonst fragen Sie bei denen nach, die { $realm } betreiben.
+link-not-me-over = Er bewirkt nichts mehr, geändert wurde nichts. Wenn Sie glauben, dass jemand anders in Ihrem Konto ist, legen Sie ein neues Passwort fest, das alles Ältere beendet: mit „Passwort vergessen?“ bei der Anmeldung, wo es angeboten wird, sonst fragen Sie bei denen nach, die { $realm } betreiben.
 
 ## Ein vergessenes Passwort
 
@@ -237,7 +251,7 @@ try-later = Dieser Server ist ausgelastet oder erreicht seine Datenbank nicht, g
 ## Mails
 
 mail-origin = Automatisch verschickt von { $realm } auf { $host }.
-mail-time = { $month ->
+time = { $month ->
     [1] { $day }. Januar { $year } um { $time } Uhr (UTC)
     [2] { $day }. Februar { $year } um { $time } Uhr (UTC)
     [3] { $day }. März { $year } um { $time } Uhr (UTC)
@@ -280,6 +294,7 @@ mail-temporary-password-until = Das vorläufige Passwort gilt bis zum { $until }
 mail-reset-required-subject = Ein neues Passwort ist nötig
 mail-reset-required-lead = Am { $when } hat die Administration verlangt, dass Sie ein neues Passwort setzen.
 mail-reset-required-next = Melden Sie sich an wie immer, dann werden Sie danach gefragt. Dafür muss niemand Ihr altes oder neues Passwort kennen.
+mail-reset-required-by-mail = Ihr altes Passwort gilt nicht mehr. Ein neues legen Sie mit einem Link fest, der Ihnen geschickt wird; wenn keiner gekommen ist, wählen Sie „Passwort vergessen?“ bei der Anmeldung, wo es angeboten wird, oder bitten Sie um einen.
 
 mail-action-waived-subject = Ein Schritt wurde Ihnen erlassen
 mail-action-waived-password = Am { $when } hat die Administration entschieden, dass Sie doch kein neues Passwort setzen müssen.
@@ -297,6 +312,16 @@ mail-window-extended-lead = { $minutes ->
 mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
 mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
 mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an an die neue Adresse.
+
+mail-not-me = Wenn Sie das nicht waren, sperren Sie Ihr Konto jetzt: Nach einem weiteren Klick gilt kein Passwort mehr, alle sind abgemeldet, und nur ein Link in einer Mail setzt ein neues.
+mail-not-me-unexpected = Wenn Sie das nicht erwartet haben, fragen Sie bei denen nach, die { $realm } betreiben. Wenn Sie glauben, dass es jemand auf Ihr Konto abgesehen hat, sperren Sie es jetzt: Nach einem weiteren Klick gilt kein Passwort mehr, alle sind abgemeldet, und nur ein Link in einer Mail setzt ein neues.
+mail-not-me-button = Das war ich nicht
+
+mail-account-closed-subject = Ihr Konto wurde gesperrt
+mail-account-closed-lead = Am { $when } hat jemand, der die Mails Ihres Kontos bekommt, eine Änderung nicht als eigene anerkannt und das Konto gesperrt.
+mail-account-closed-next = Kein Passwort gilt mehr, und alle sind abgemeldet. Ein neues Passwort wird nur mit einem Link in einer Mail festgelegt.
+mail-closed-account-subject = Legen Sie ein neues Passwort fest
+mail-closed-account-lead = Ihr Konto bei { $realm } ist gesperrt, weil eine Änderung nicht von Ihnen kam. Legen Sie ein neues Passwort fest, dann steht es nur Ihnen wieder offen.
 
 mail-pre-registration-subject = Legen Sie Ihr Passwort fest
 mail-pre-registration-lead = Bei { $realm } ist ein Konto für Sie angelegt. Legen Sie ein Passwort fest, dann gehört es Ihnen.

@@ -169,6 +169,7 @@ link-title = Welcome
 link-lead-first-password = You are about to set the password of your account.
 link-lead-new-password = You are about to set a new password for your account.
 link-lead-actions = There are a few steps to do for your account.
+link-lead-nothing = There is nothing left to do for your account. From here you go on to signing in.
 link-lead-address = You are about to confirm the address { $address }.
 link-set-password = Set a password
 link-go-on = Go on
@@ -198,6 +199,19 @@ link-code-title = Type the code from your mail
 link-code-lead = Type the address that the mail came to, and the code in it.
 link-code-address = Your email address
 link-code-wrong = Address and code do not belong together, or the code is no longer good. Compare both with the newest mail, or open the link in it.
+link-not-me-title = Was this not you?
+link-not-me-something = On { $when } we told you of a change to your account.
+link-not-me-mails = If it was not you, close the account until you have a new password: no password works any more, everybody is signed out everywhere, and we mail { $address } a link with which you set a new one. Nothing of yours is deleted.
+link-not-me-returns = If it was not you, close the account until you have a new password: no password works any more, everybody is signed out everywhere, the account has the address { $address } again, and we mail a link there with which you set a new password. Nothing of yours is deleted.
+link-not-me-asks = If it was not you, close the account until you have a new password: no password works any more, and everybody is signed out everywhere. We cannot mail you a link by ourselves; the people who run { $realm } help you to a new password. Nothing of yours is deleted.
+link-not-me-close = Close the account for now
+link-not-me-was-me = If it was you, there is nothing to do. Close this page.
+link-not-me-closed-title = The account is closed
+link-not-me-closed = No password works any more, and everybody is signed out. A link to set a new password is on its way to { $address }. It can take a minute to arrive; look among the unwanted mails, too.
+link-not-me-returned = No password works any more, and everybody is signed out. The account has the address { $address } again, and a link to set a new password is on its way there. It can take a minute to arrive; look among the unwanted mails, too.
+link-not-me-ask = No password works any more, and everybody is signed out. Tell the people who run { $realm } what happened: they help you to a new password.
+link-not-me-used = The account was closed with it already. Set a new password by the link in our newest mail, or have a fresh one mailed: “Forgot your password?” at the sign-in does that where it is offered, else ask the people who run { $realm }.
+link-not-me-over = It does nothing any more, and nothing was changed. If you think that somebody else is in your account, set a new password, which ends everything older: by “Forgot your password?” at the sign-in where it is offered, else ask the people who run { $realm }.
 
 ## A forgotten password
 
@@ -246,7 +260,7 @@ try-later = This server is busy or cannot reach its database, and nothing was ch
 ## Mails
 
 mail-origin = Sent automatically by { $realm } at { $host }.
-mail-time = { $month ->
+time = { $month ->
     [1] { $day } January { $year } at { $time } UTC
     [2] { $day } February { $year } at { $time } UTC
     [3] { $day } March { $year } at { $time } UTC
@@ -289,6 +303,7 @@ mail-temporary-password-until = The temporary password works until { $until }.
 mail-reset-required-subject = A new password is needed
 mail-reset-required-lead = On { $when } an administrator asked that you set a new password.
 mail-reset-required-next = Sign in as you always do, and you will be asked for it. Nobody needs to know your old or new password for this.
+mail-reset-required-by-mail = Your old password no longer works. You set a new one by a link that is mailed to you; if none has come, choose “Forgot your password?” at the sign-in where it is offered, or ask for one.
 
 mail-action-waived-subject = A step was lifted for you
 mail-action-waived-password = On { $when } an administrator decided that you need not set a new password after all.
@@ -306,6 +321,16 @@ mail-window-extended-lead = { $minutes ->
 mail-email-changed-subject = Your email address was changed
 mail-email-changed-lead = On { $when } your account was given another email address.
 mail-email-changed-next = From now on mails about your account go to the new address.
+
+mail-not-me = If this was not you, close your account now: after one more press no password works, everybody is signed out, and only a link in a mail sets a new password.
+mail-not-me-unexpected = If you did not expect this, ask the people who run { $realm }. If you think that somebody else is after your account, close it now: after one more press no password works, everybody is signed out, and only a link in a mail sets a new password.
+mail-not-me-button = This was not me
+
+mail-account-closed-subject = Your account was closed
+mail-account-closed-lead = On { $when } somebody who gets the mails of your account said that a change was not theirs, and closed the account.
+mail-account-closed-next = No password works any more, and everybody has been signed out. A new password is set by a link in a mail alone.
+mail-closed-account-subject = Set a new password
+mail-closed-account-lead = Your account at { $realm } is closed, because a change was not yours. Set a new password, and it is open to you alone.
 
 mail-pre-registration-subject = Set your password
 mail-pre-registration-lead = An account has been prepared for you at { $realm }. Set a password, and it is yours.

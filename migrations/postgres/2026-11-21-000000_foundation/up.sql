@@ -186,6 +186,7 @@ CREATE TABLE former_addresses (
   id TEXT NOT NULL PRIMARY KEY,
   user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE,
   email TEXT NOT NULL,
+  standing TEXT NOT NULL,
   until BIGINT NOT NULL
 );
 CREATE INDEX former_addresses_user ON former_addresses(user_id);

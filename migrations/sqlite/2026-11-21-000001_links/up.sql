@@ -37,6 +37,7 @@ CREATE INDEX links_user ON links(user_id);
 CREATE INDEX links_realm ON links(realm_id);
 CREATE INDEX links_address ON links(realm_id, address_key);
 CREATE INDEX links_campaign ON links(campaign_id);
+CREATE INDEX links_mail ON links(mail_id);
 CREATE INDEX links_expiry ON links(expires_at);
 
 CREATE TABLE link_requests (

@@ -71,6 +71,11 @@ impl Manner {
         })
     }
 
+    /// Whether passwords and sessions of before are taken for stolen.
+    pub fn is_compromised(&self) -> bool {
+        self.revoke_sessions && self.reset_proof == Some(ResetProof::Mailbox)
+    }
+
     /// Whether an action that waits already is to be set anew.
     fn changes_waiting(&self) -> bool {
         self.due_at.is_some() || self.reset_proof.is_some() || self.reason.is_some()
@@ -211,8 +216,11 @@ impl Plan {
             // Loosening is a way of taking, and whatever takes the reset ends what was issued before it.
             ends |=
                 action == update_password::NAME && row.is_some_and(|row| self.manner.loosens(row));
-            done.demanded |= action == update_password::NAME;
-            assign::set(tx, user, action, &self.manner.setting(row))?;
+            let setting = self.manner.setting(row);
+            if action == update_password::NAME {
+                done.demanded = Some(setting.reset_proof);
+            }
+            assign::set(tx, user, action, &setting)?;
         }
         if ends {
             assign::end_everything(tx, user, entropy)?;
@@ -226,8 +234,8 @@ impl Plan {
 pub struct Done {
     /// The actions that waited and wait no longer.
     pub waived: Vec<String>,
-    /// A new password was demanded, or the demand was changed.
-    pub demanded: bool,
+    /// A new password was demanded, or the demand was changed; and who can set it.
+    pub demanded: Option<ResetProof>,
 }
 
 #[cfg(test)]

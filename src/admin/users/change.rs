@@ -11,11 +11,11 @@ use crate::admin::call::{Context, Outcome, Reply};
 use crate::admin::error::AdminError;
 use crate::admin::representation::user::SHAPE;
 use crate::kernel::Timestamp;
+use crate::link::not_me;
 use crate::store::dialect::{Lock, lock_user};
+use crate::user::former::{self, Standing};
+use crate::user::waiting::ResetProof;
 use crate::user::{self, User, waiting};
-
-/// Seconds for which notices still go to an address that was replaced.
-const FORMER_ADDRESS: i64 = 72 * 3600;
 
 /// `PUT /users/{user}`.
 ///
@@ -51,11 +51,15 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         None => plan,
     };
     let mut done = plan.carry_out(context.tx, &context.engine.entropy, &before.id)?;
-    end_what_is_over(context, &before, &after)?;
-    if let Some(typed) = &typed {
-        notices::of_password(context, &after, typed)?;
-        // That mail says what is demanded.
-        done.demanded &= !typed.temporary;
+    end_what_is_over(context, (&before, &after), &wanted)?;
+    // One mail says both; and where only a mailed link sets a new password, the temporary one is no news.
+    match (&typed, done.demanded) {
+        (Some(typed), Some(ResetProof::Mailbox)) if typed.temporary => {}
+        (Some(typed), _) => {
+            notices::of_password(context, &after, typed)?;
+            done.demanded = done.demanded.filter(|_| !typed.temporary);
+        }
+        (None, _) => {}
     }
     notices::of_actions(context, &after, &done)?;
     notices::of_address(context, &before, &after)?;
@@ -149,15 +153,20 @@ fn after_password(
 /// Switching a person off, or changing the address, ends everything that was issued.
 fn end_what_is_over(
     context: &mut Context<'_, '_>,
-    before: &User,
-    after: &User,
+    (before, after): (&User, &User),
+    wanted: &Wanted,
 ) -> Result<(), AdminError> {
     let moved = before.email != after.email;
     if let Some(email) = before.email.as_deref().filter(|_| moved) {
         let now = context.tx.now()?;
         let id = context.engine.entropy.uuid(now);
-        let until = now.plus_seconds(FORMER_ADDRESS);
-        user::rows::keep_former_address(context.tx, &id, &before.id, email, until)?;
+        former::keep(context.tx, &id, &before.id, (email, Standing::Shuts))?;
+        if wanted.manner.is_compromised() {
+            // Whoever reads the mailboxes of before has no say any more, by what was mailed there neither.
+            former::silence(context.tx, &before.id)?;
+            let present: Vec<String> = after.email.iter().cloned().collect();
+            not_me::end_others(context.tx, &before.id, &present)?;
+        }
     }
     if moved || (before.enabled && !after.enabled) {
         assign::end_everything(context.tx, &before.id, &context.engine.entropy)?;

@@ -49,8 +49,7 @@ pub fn of_order(
     when: Timestamp,
 ) -> Result<(), StoreError> {
     for purpose in news(done, when) {
-        let to = (user, former.to_vec());
-        notices::deliver_to(tx, at, to, &purpose, (Reach::Many, when))?;
+        notices::deliver_to(tx, at, (user, former), &purpose, (Reach::Many, when))?;
     }
     Ok(())
 }
@@ -61,8 +60,8 @@ fn news(done: &Done, when: Timestamp) -> Vec<Purpose> {
     let mut news: Vec<Purpose> = waived
         .map(|action| Purpose::ActionWaived { action, when })
         .collect();
-    if done.demanded {
-        news.push(Purpose::PasswordResetRequired { when });
+    if let Some(proof) = done.demanded {
+        news.push(Purpose::PasswordResetRequired { when, proof });
     }
     news
 }
@@ -143,6 +142,6 @@ fn tell(
     reach: Reach,
 ) -> Result<(), AdminError> {
     let (engine, config) = (context.engine, std::sync::Arc::clone(&context.config));
-    notices::deliver(context.tx, (engine, &config), user, purpose, reach)?;
+    notices::deliver(context.tx, (engine, &config, None), user, purpose, reach)?;
     Ok(())
 }

@@ -2,19 +2,20 @@
 
 use std::fmt::Write as _;
 
-use super::words::{HOSTILE, words};
+use super::words::{HOSTILE, purposes, words, words_beside};
 use super::*;
 use crate::mail::link::LinkKind;
 
 const ISSUER: &str = "https://id.rosewood.example/realms/rosewood";
 
-const KINDS: [(LinkKind, i64); 6] = [
+const KINDS: [(LinkKind, i64); 7] = [
     (LinkKind::PreRegistration, 7 * 24 * 3600),
     (LinkKind::ForgottenPassword, 1800),
     (LinkKind::SetPassword, 43_200),
     (LinkKind::Actions, 43_200),
     (LinkKind::VerifyEmail, 3600),
     (LinkKind::UpdateEmail, 90),
+    (LinkKind::ClosedAccount, 43_200),
 ];
 
 fn example(kind: LinkKind, seconds: i64, app: Option<&str>) -> Purpose {
@@ -57,6 +58,46 @@ fn every_mail_with_a_link_reads_well_in_every_language() {
             }
         }
         insta::assert_snapshot!(format!("links-{}", locale.tag()), all);
+    }
+}
+
+/// What tells of a change that a thief could have made says what to do against it at once; and nothing else does.
+#[test]
+fn a_notice_with_a_link_reads_well_in_every_language() {
+    let not_me = NotMe {
+        link: "id".to_owned(),
+        url: format!("{ISSUER}/login-actions/link/EXAMPLE"),
+        seconds: 7 * 24 * 3600,
+    };
+    for locale in Locale::all() {
+        let mut all = String::new();
+        for purpose in purposes() {
+            if !purpose.may_be_a_thiefs() {
+                continue;
+            }
+            let content = Content {
+                note: None,
+                purpose,
+            };
+            let without = words("Rosewood School", &content, locale);
+            let words = words_beside("Rosewood School", (&content, Some(&not_me)), locale);
+            writeln!(all, "=== {}\n{}", words.subject, words.text).unwrap();
+            assert_eq!(words.subject, without.subject);
+            assert_eq!(words.html.matches("href=").count(), 1, "one way on");
+            assert_eq!(without.html.matches("href=").count(), 0);
+            for shown in [&words.text, &words.html] {
+                assert!(shown.contains(&not_me.url), "{shown}");
+                assert_eq!(shown.matches("://").count(), 1, "{shown}");
+                for left in ["src=", "url(", "<script", "mail-", "{$"] {
+                    assert!(!shown.contains(left), "{left}");
+                }
+            }
+            let asks = without.text.lines().rev().nth(3).unwrap();
+            assert!(!words.text.lines().any(|line| line == asks), "{asks}");
+            assert!(!words.text.contains("\n\n\n"), "{}", words.text);
+        }
+        assert_eq!(all.matches("===").count(), 4);
+        insta::assert_snapshot!(format!("not-me-{}", locale.tag()), all);
     }
 }
 

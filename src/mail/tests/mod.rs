@@ -94,6 +94,10 @@ impl Links for NoLinks {
         Ok(Err("there are no links here".to_owned()))
     }
 
+    fn not_me(&self, _: &mut Tx<'_>, _: &Realm, _: &OutboxId) -> Result<Option<NotMe>, StoreError> {
+        Ok(None)
+    }
+
     fn handed_over(&self, _: &mut Tx<'_>, _: &str, _: &OutboxId) -> Result<(), StoreError> {
         unreachable!("nothing with a link is sent")
     }

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use super::server::{Received, Script, Server as Fake};
 use super::*;
+use crate::user::waiting::ResetProof;
 
 /// Saturday, 21 November 2026, 08:57 UTC.
 const WHEN: Timestamp = Timestamp::from_seconds(1_795_251_420);
 
-fn purposes() -> Vec<Purpose> {
+pub(super) fn purposes() -> Vec<Purpose> {
     let waived = |action: &str| Purpose::ActionWaived {
         action: action.into(),
         when: WHEN,
@@ -23,7 +24,14 @@ fn purposes() -> Vec<Purpose> {
             when: WHEN,
             works_until: Some(WHEN.plus_seconds(14 * 24 * 3600)),
         },
-        Purpose::PasswordResetRequired { when: WHEN },
+        Purpose::PasswordResetRequired {
+            when: WHEN,
+            proof: ResetProof::Password,
+        },
+        Purpose::PasswordResetRequired {
+            when: WHEN,
+            proof: ResetProof::Mailbox,
+        },
         waived("UPDATE_PASSWORD"),
         waived("VERIFY_EMAIL"),
         waived("UPDATE_PROFILE"),
@@ -34,11 +42,20 @@ fn purposes() -> Vec<Purpose> {
             when: WHEN,
         },
         Purpose::EmailChanged { when: WHEN },
+        Purpose::AccountClosed { when: WHEN },
         Purpose::Test,
     ]
 }
 
 pub(super) fn words(realm: &str, content: &Content, locale: Locale) -> Words {
+    words_beside(realm, (content, None), locale)
+}
+
+pub(super) fn words_beside(
+    realm: &str,
+    (content, not_me): (&Content, Option<&NotMe>),
+    locale: Locale,
+) -> Words {
     let renderer = Renderer::new(Arc::new(Texts::builtin()), "id.rosewood.example").unwrap();
     let sender = transport::Sender {
         from: "idp@rosewood.example".parse().unwrap(),
@@ -52,6 +69,7 @@ pub(super) fn words(realm: &str, content: &Content, locale: Locale) -> Words {
         recipient: "bob@people.example",
         content,
         link: None,
+        not_me,
         locale,
         expires_at: WHEN.plus_seconds(598),
         now: WHEN,

@@ -19,10 +19,8 @@ use crate::mail;
 use crate::session;
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
+use crate::user::former::{self, Standing};
 use crate::user::{self, User, waiting};
-
-/// Seconds for which notices still go to an address that was replaced.
-const FORMER_ADDRESS: i64 = 72 * 3600;
 
 /// The press: done at once where its person is signed in here, else after signing in.
 pub(super) fn begin(
@@ -172,11 +170,16 @@ fn confirm(
     if moved {
         if let Some(before) = &user.email {
             let id = engine.entropy.uuid(now);
-            let until = now.plus_seconds(FORMER_ADDRESS);
-            user::rows::keep_former_address(tx, &id, &user.id, before, until)?;
+            // Whoever had proved the old address can have it back, should this be a thief's doing (threat V157).
+            let standing = match user.email_verified {
+                true => Standing::Returns,
+                false => Standing::Shuts,
+            };
+            former::keep(tx, &id, &user.id, (before, standing))?;
         }
         let purpose = mail::Purpose::EmailChanged { when: now };
-        notices::tell(tx, engine, &stage.config, &changed, &purpose)?;
+        let from = (&*stage.config, Some(stage.client.client_id.as_str()));
+        notices::tell(tx, engine, from, &changed, &purpose)?;
         // What hung on the old address ends, this sign-in's proof apart: it goes on in the new epoch.
         assign::end_everything(tx, &user.id, &engine.entropy)?;
         if let (Some(proof), Some(now)) = (&mut stage.flow.proof, user::rows::by_id(tx, &user.id)?)
@@ -184,7 +187,8 @@ fn confirm(
             proof.epoch = now.auth_epoch;
         }
     }
-    done::redeemed(tx, engine, (visit, stage), &link)?;
+    let client = Some(stage.client.client_id.as_str());
+    done::redeemed(tx, engine, (visit, client), &link)?;
     let kind = if moved {
         "UPDATE_EMAIL"
     } else {

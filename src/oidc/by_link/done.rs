@@ -52,7 +52,7 @@ pub(in super::super) fn password_set(
         .cloned()
         .collect();
     leave(tx, user, &left)?;
-    redeemed(tx, engine, (visit, stage), link)
+    redeemed(tx, engine, (visit, Some(&stage.client.client_id)), link)
 }
 
 /// Who came by a mailed link has proved its address; answers whether it is proved.
@@ -88,22 +88,40 @@ fn leave(tx: &mut Tx<'_>, user: &User, actions: &[String]) -> Result<(), StoreEr
 pub(super) fn redeemed(
     tx: &mut Tx<'_>,
     engine: &Engine,
-    (visit, stage): (&Visit, &Stage),
+    (visit, client_id): (&Visit, Option<&str>),
     link: &Link,
 ) -> Result<(), StoreError> {
     let now = tx.now()?;
     let mut event = Event::new(&link.realm_id, "LINK_REDEEMED")
         .user(&link.user_id)
-        .client(&stage.client.client_id)
         .from(&visit.peer.ip_address)
         .detail("link", link.id.as_str())
         .detail("purpose", link.purpose.as_str());
     if let Some(campaign) = &link.campaign_id {
         event = event.detail("campaign", campaign.as_str());
     }
+    if let Some(client_id) = client_id {
+        event = event.client(client_id);
+    }
     metrics::counter!("idp_link_redeemed_total", "kind" => link.purpose.as_str(), "result" => "success")
         .increment(1);
     events::record(tx, &engine.entropy, now, event)
+}
+
+/// A link that asks for nothing, which an administrator can send: it ends with the press, and leads on.
+pub(super) fn nothing(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (visit, stage): (&Visit, &mut Stage),
+    (link, user): (&Link, &User),
+) -> Result<Reply, StoreError> {
+    // The caller has seen it alive under the user's lock.
+    if let Some(link) = commit(tx, &link.id, user)? {
+        redeemed(tx, engine, (visit, Some(&stage.client.client_id)), &link)?;
+    }
+    stage.flow.finished_at = Some(tx.now()?);
+    let ended = (Next::Done, SessionCookie::Keep);
+    steps::finish(tx, engine, stage, ended, None)
 }
 
 /// An action of a link that sets no password was done. After the last one the link ends, and to sign in is the way
@@ -143,7 +161,7 @@ pub(in super::super) fn action(
     if !user.email_verified {
         leave(tx, user, &left)?;
     }
-    redeemed(tx, engine, (visit, stage), &link)?;
+    redeemed(tx, engine, (visit, Some(&stage.client.client_id)), &link)?;
     stage.flow.flash = None;
     stage.flow.finished_at = Some(tx.now()?);
     let ended = (Next::Done, SessionCookie::Keep);

@@ -8,12 +8,14 @@
 //!
 //! Mail scanners fetch links, some with scripts on; so nothing that a GET or HEAD does counts (threat V037), and the
 //! link is used up only by what is typed at the gate. From the press on a link is a flow like any other: the
-//! dispatcher and the gate decide, and [`done`] ends the link with the new password.
+//! dispatcher and the gate decide, and [`done`] ends the link with the new password. The link of a notice alone
+//! ([`not_me`]) is used up by its press, for it opens nothing.
 
 pub(super) mod address;
 mod code;
 pub(super) mod done;
 mod handle;
+mod not_me;
 mod press;
 
 pub(super) use press::leading_to;
@@ -248,6 +250,9 @@ fn show(
         Ok(found) => found,
         Err(key) => return Ok(place.over(engine, key)),
     };
+    if link.purpose == Purpose::NotMe {
+        return not_me::show(tx, engine, (place, handle), (&link, &user, state));
+    }
     let reply = match state {
         State::Created | State::Sent | State::Opened => {
             let client = match &link.client_id {
@@ -303,6 +308,7 @@ fn lead(link: &Link) -> Text {
         (_, true) => Text::key("link-lead-new-password"),
         (Purpose::VerifyEmail | Purpose::UpdateEmail, false) => Text::key("link-lead-address")
             .with("address", link.address.as_deref().unwrap_or_default()),
+        (_, false) if link.actions.is_empty() => Text::key("link-lead-nothing"),
         (_, false) => Text::key("link-lead-actions"),
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::super::engine::Engine;
 use super::super::show::Reply;
 use super::super::steps::{self, Stage, Visit};
-use super::{Place, over_key};
+use super::{Place, not_me, over_key};
 use crate::client::Client;
 use crate::flow::{AuthorizationRequest, BY_LINK, Flow, FlowProof, ResponseMode, rows};
 use crate::kernel::{Timestamp, sha256_base64};
-use crate::link::{self, Link, Renewed, State};
+use crate::link::{self, Link, Purpose, Renewed, State};
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
@@ -33,6 +33,9 @@ pub(super) fn open(
         Err(reply) => return Ok(reply),
     };
     note_press(tx, engine, visit, &link)?;
+    if link.purpose == Purpose::NotMe {
+        return not_me::close(tx, engine, visit, (place, &link, &user));
+    }
     let config = &place.config;
     let named = match &link.client_id {
         Some(client_id) => config.client(tx, client_id)?,
@@ -48,6 +51,9 @@ pub(super) fn open(
         return Ok(place.over(engine, "client-disabled"));
     };
     let mut stage = park(tx, engine, visit, (place, client, &link, &user, to))?;
+    if link.purpose == Purpose::Actions && link.actions.is_empty() {
+        return super::done::nothing(tx, engine, (visit, &mut stage), (&link, &user));
+    }
     if link.purpose.is_about_an_address() {
         return super::address::begin(tx, engine, visit, (&mut stage, &link, &user));
     }
@@ -84,7 +90,10 @@ fn locked(
         }
         Ok((link, _, state)) => {
             note_refusal(tx, engine, visit, (&link, state))?;
-            Ok(Err(place.over(engine, over_key(state))))
+            Ok(Err(match link.purpose {
+                Purpose::NotMe => not_me::over(engine, place, state),
+                _ => place.over(engine, over_key(state)),
+            }))
         }
         Err(key) => Ok(Err(place.over(engine, key))),
     }

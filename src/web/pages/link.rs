@@ -34,6 +34,30 @@ impl Page for OpenLink {
     }
 }
 
+/// The page of the link in a notice: whose account it is, what happened, and one button that closes the account.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotMe {
+    /// Where the form is sent.
+    pub action: String,
+    /// The handle of the link.
+    pub handle: String,
+    /// What the notice told of, and when it was.
+    pub happened: Text,
+    /// What the button does.
+    pub consequence: Text,
+    /// The account.
+    pub account: String,
+}
+
+impl Page for NotMe {
+    const NAME: PageName = PageName::Link;
+    const TEMPLATE: &'static str = "link-not-me.html";
+
+    fn title(&self) -> Text {
+        Text::key("link-not-me-title")
+    }
+}
+
 /// The page of a link whose time is over.
 #[derive(Clone, Debug, Serialize)]
 pub struct LinkExpired {

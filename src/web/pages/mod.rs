@@ -28,7 +28,7 @@ pub use actions::{Email, Field, Terms, UpdatePassword, UpdateProfile, VerifyEmai
 pub use assets::{icon, stylesheet};
 pub use colour::{Colour, brand_css};
 pub use href::Href;
-pub use link::{ForgotPassword, LinkCode, LinkExpired, OpenLink};
+pub use link::{ForgotPassword, LinkCode, LinkExpired, NotMe, OpenLink};
 pub use messages::{ErrorPage, FormPost, Link, Message, Onwards};
 pub use session::{Account, Logout};
 pub use sign_in::{App, Asking, Consent, Login};
@@ -36,7 +36,7 @@ pub use sign_in::{App, Asking, Consent, Login};
 use crate::web::texts::{Locale, Text, Texts, Value};
 
 /// The templates, by the names under which they include each other.
-const TEMPLATES: [(&str, &str); 18] = [
+const TEMPLATES: [(&str, &str); 19] = [
     (
         "base.html",
         include_str!("../../../templates/pages/base.html"),
@@ -76,6 +76,10 @@ const TEMPLATES: [(&str, &str); 18] = [
     (
         "link-expired.html",
         include_str!("../../../templates/pages/link-expired.html"),
+    ),
+    (
+        "link-not-me.html",
+        include_str!("../../../templates/pages/link-not-me.html"),
     ),
     (
         "login.html",

@@ -192,6 +192,15 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         app: Some(words("Example Shop")),
         other,
     };
+    let not_me = |consequence: &'static str| NotMe {
+        action: action(),
+        handle: words("q3J0c2Fh"),
+        happened: Text::key("mail-password-changed-lead").with("when", words("21 November 2026")),
+        consequence: Text::key(consequence)
+            .with("address", words("a•••@example.org"))
+            .with("realm", words("Demo")),
+        account: words("alice"),
+    };
     let expired = |address, notice: Option<&'static str>| LinkExpired {
         action: action(),
         handle: words("q3J0c2Fh"),
@@ -283,6 +292,9 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
             expired(Some(words("a•••@example.org")), Some("link-renewed")),
         ),
         sample("link-expired-ask", expired(None, None)),
+        sample("link-not-me", not_me("link-not-me-mails")),
+        sample("link-not-me-returns", not_me("link-not-me-returns")),
+        sample("link-not-me-asks", not_me("link-not-me-asks")),
         sample("link-code", link_code(None)),
         sample("link-code-wrong", link_code(Some("link-code-wrong"))),
         sample(

@@ -11,11 +11,14 @@ mod text;
 use std::collections::HashMap;
 use std::fmt;
 
+use chrono::Datelike as _;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::CharacterDirection;
 
 pub use text::{Text, Value};
+
+use crate::kernel::Timestamp;
 
 /// One language: its tag and its file. The first is the one that others fall back to.
 static LANGUAGES: [Language; 2] = [
@@ -139,6 +142,20 @@ impl Texts {
                 self.text(locale, key, &args)
             }
         }
+    }
+
+    /// A time in words, in UTC, which is the same time for every reader.
+    #[must_use]
+    pub fn time(&self, locale: Locale, at: Timestamp) -> String {
+        let Some(at) = chrono::DateTime::from_timestamp_micros(at.micros()) else {
+            return String::new();
+        };
+        let text = Text::key("time")
+            .with("day", at.day())
+            .with("month", at.month())
+            .with("year", at.format("%Y").to_string())
+            .with("time", at.format("%H:%M").to_string());
+        self.say(locale, &text)
     }
 
     fn find(&self, locale: Locale, key: &str, args: &FluentArgs<'_>) -> Option<String> {

@@ -141,13 +141,12 @@ async fn everybody_of_an_order_is_told_at_every_address_that_counts(app: TestApp
     app.change_user(&silent, |user| user.email = None).await;
     let id = moved.id.clone();
     app.tx(move |tx| {
-        let until = tx.now()?.plus_seconds(3600);
-        vestibule::user::rows::keep_former_address(
+        use vestibule::user::former::{Standing, keep};
+        keep(
             tx,
             "former",
             &id,
-            "before@people.example",
-            until,
+            ("before@people.example", Standing::Shuts),
         )
     })
     .await;

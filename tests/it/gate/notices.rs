@@ -75,10 +75,64 @@ async fn a_password_set_by_an_administrator_is_told_by_mail_once(app: TestApp) {
     let all_at_once =
         json!({ "credentials": [temporary], "forcePasswordReset": true, "resetProof": "mailbox" });
     put(&app, &carol, "", all_at_once).await;
+    // Nobody signs in with a temporary password where a mailed link alone sets the new one.
     assert_eq!(
         told(&app, &carol),
-        ["temporary-password-set carol@people.example one"]
+        ["password-reset-required carol@people.example one"]
     );
+}
+
+on_both!(where_the_old_password_is_dead_the_notice_says_so_and_never_the_opposite);
+/// One by one and by an order: what the mail says is what the sign-in then does.
+async fn where_the_old_password_is_dead_the_notice_says_so_and_never_the_opposite(app: TestApp) {
+    let mailbox = app.mailbox().await;
+    let (alice, bob, carol) = (
+        app.user("alice").await,
+        app.user("bob").await,
+        app.user("carol").await,
+    );
+    let compromised = json!({ "forcePasswordReset": true, "compromised": true });
+    put(&app, &alice, "", compromised).await;
+    put(&app, &bob, "", json!({ "forcePasswordReset": true })).await;
+    let token = operator(&app).await;
+    let order = json!({
+        "filter": { "usernames": ["carol"] }, "add": ["UPDATE_PASSWORD"], "compromised": true,
+    });
+    let cohort = (Method::POST, "/t1/users/required-actions");
+    let answer = call(&app, &token, cohort, Some(&order)).await;
+    assert_eq!(answer.body["count"], 1, "{}", answer.body);
+    for (user, is_dead) in [(&alice, true), (&bob, false), (&carol, true)] {
+        let mail = mailbox.expect(&user.email).await;
+        let text = mail.text.clone().unwrap_or_default();
+        assert_eq!(text.contains("Your old password no longer works"), is_dead);
+        assert_eq!(text.contains("Sign in as you always do"), !is_dead);
+        let mut browser = app.browser();
+        browser.authorize(&app.rp).await.sign_in(user).await;
+        if is_dead {
+            browser
+                .assert_page("login")
+                .assert_text("This password no longer works");
+        } else {
+            browser.assert_page("update-password");
+        }
+    }
+    // Made compromised once it waits: told anew, and truly.
+    put(
+        &app,
+        &bob,
+        "",
+        json!({ "forcePasswordReset": true, "compromised": true }),
+    )
+    .await;
+    for _ in 0..100 {
+        if mailbox.to(&bob.email).len() == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let newest = mailbox.expect(&bob.email).await;
+    let text = newest.text.clone().unwrap_or_default();
+    assert!(text.contains("Your old password no longer works"), "{text}");
 }
 
 on_both!(a_changed_address_is_told_to_the_former_one_as_well);

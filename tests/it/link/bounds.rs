@@ -156,6 +156,43 @@ async fn whatever_waits_a_link_opens_the_pages_of_its_purpose_alone(app: TestApp
     }
 }
 
+on_both!(a_link_that_asks_for_nothing_ends_with_its_press_and_leads_on);
+/// `execute-actions-email` with an empty list, with `null` and with no body at all is 204 and a mail, as in Keycloak.
+async fn a_link_that_asks_for_nothing_ends_with_its_press_and_leads_on(app: TestApp) {
+    app.mailbox().await;
+    for (name, body) in [
+        ("alice", Some(json!([]))),
+        ("bob", Some(json!(null))),
+        ("carol", None),
+    ] {
+        let user = app.user(name).await;
+        let before = app.password_hash(&user).await;
+        let path = format!("/users/{}/execute-actions-email?persist=true", user.id);
+        assert_eq!(call(&app, Method::PUT, &path, body).await.0, 204);
+        let url = mails(&app, &user, 1).await.remove(0).url;
+        settled(&app, &user).await;
+        let mut browser = app.browser();
+        browser
+            .open(url.clone())
+            .await
+            .assert_page("link")
+            .assert_text("There is nothing left to do for your account");
+        assert_eq!(states(&app, &user).await, [State::Sent]);
+        browser.press("open").await.assert_page("message");
+        assert_eq!(onwards(&browser), format!("{}/account/", app.issuer()));
+        assert_eq!(states(&app, &user).await, [State::Committed]);
+        assert_eq!(app.events(&user, "LINK_REDEEMED"), 1);
+        assert_eq!(app.token_rows(&user.id), 0, "a mailbox signs nobody in");
+        assert!(app.waiting(&user).await.is_empty());
+        assert_eq!(app.password_hash(&user).await, before);
+        app.browser()
+            .open(url)
+            .await
+            .assert_page("message")
+            .assert_text("It was used already");
+    }
+}
+
 on_both!(what_is_left_after_the_password_waits_on_the_person);
 async fn what_is_left_after_the_password_waits_on_the_person(app: TestApp) {
     app.mailbox().await;

@@ -195,6 +195,39 @@ impl Life<'_> {
             .assert_page("message");
     }
 
+    /// Cleo has set a password: the notice's link closes the account, and another mail's opens it.
+    async fn by_notice(&mut self) {
+        let to = "cleo@people.example";
+        let notice = self.newest(to, 1);
+        let (_, after) = notice
+            .split_once("This was not me:")
+            .expect("a link in the notice");
+        let link = after.split_whitespace().next().expect("a link");
+        let link = Url::parse(link).expect("an address");
+        self.secrets.token("a notice's link", &link, NOWHERE);
+        let mut browser = self.browser();
+        browser.open(link.clone()).await.assert_page("link");
+        browser.press("open").await.assert_page("message");
+        self.browser().open(link).await.assert_page("message");
+        let (link, code) = link_in(self.mailbox, to, 2);
+        self.secrets
+            .link("the link of a closed account", (&link, &code), NOWHERE);
+        self.redeem("cleo again", &link).await;
+    }
+
+    /// The newest of more than so many mails.
+    fn newest(&self, to: &str, than: usize) -> String {
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "no mail to {to}");
+            let mails = self.mailbox.to(to);
+            if mails.len() > than {
+                return mails[0].text.clone().unwrap_or_default();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     async fn by_wish(&mut self) {
         self.operator.person("cleo").await;
         let mut browser = self.browser();
@@ -384,6 +417,7 @@ fn nothing_secret_is_left_behind(kind: Kind, format: &str) {
         life.by_answer().await;
         life.by_mail().await;
         life.by_wish().await;
+        life.by_notice().await;
         life.by_campaign().await;
         life.by_import().await;
         life.by_verification().await;
@@ -414,6 +448,7 @@ fn nothing_secret_is_left_behind(kind: Kind, format: &str) {
             "LINK_ISSUED",
             "LINK_REDEEMED",
             "ADMIN_LINK_REVEAL",
+            "ACCOUNT_CLOSED_BY_OWNER",
             "LOGIN_ERROR",
         ] {
             assert!(kinds.contains(kind), "{kind} is no event");

@@ -12,12 +12,7 @@ use crate::support::browser::Browser;
 use crate::support::database::{ADMIN, on_both};
 
 /// A call of the administrator, its path below `/admin/realms/t1`.
-pub(super) async fn call(
-    app: &TestApp,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> (u16, Value) {
+pub async fn call(app: &TestApp, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
     let mut client = app.legacy.in_realm("master");
     client.client_id = "admin-cli".to_owned();
     client.secret = None;

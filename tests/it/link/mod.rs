@@ -10,14 +10,16 @@ mod canary;
 mod code;
 mod crawl;
 mod create;
-mod ended;
+pub mod ended;
 mod forgotten;
+mod former;
 mod forms;
 mod guesses;
 mod host;
 mod kinds;
 mod login;
 mod many;
+pub mod not_me;
 mod parallel;
 mod realms;
 pub mod redeem;
@@ -80,7 +82,7 @@ pub async fn look(app: &TestApp, id: &LinkId) -> (Link, State) {
     .await
 }
 
-/// Where the person's links stand, oldest first.
+/// Where the person's links stand, oldest first, without those in notices.
 pub async fn states(app: &TestApp, user: &User) -> Vec<State> {
     let id = user.id.clone();
     app.tx(move |tx| {
@@ -90,6 +92,7 @@ pub async fn states(app: &TestApp, user: &User) -> Vec<State> {
         Ok(links
             .iter()
             .rev()
+            .filter(|link| link.purpose != Purpose::NotMe)
             .map(|link| link.state(&user, now))
             .collect())
     })

@@ -39,14 +39,19 @@ impl Secrets {
         });
     }
 
-    /// The token of a link's address and the code beside it, in both of its spellings.
-    pub fn link(&mut self, what: &str, (url, code): (&Url, &str), given_by: &'static str) {
+    /// The token of a link's address.
+    pub fn token(&mut self, what: &str, url: &Url, given_by: &'static str) {
         let token = url.path_segments().expect("segments").next_back();
         let token = token.expect("a token");
         self.add(&format!("the token of {what}"), token, given_by);
         let mac = URL_SAFE_NO_PAD.decode(token).expect("base64url");
         let hex: String = mac[16..].iter().map(|byte| format!("{byte:02x}")).collect();
         self.add(&format!("the bytes of {what}"), &hex, given_by);
+    }
+
+    /// The token of a link's address and the code beside it, in both of its spellings.
+    pub fn link(&mut self, what: &str, (url, code): (&Url, &str), given_by: &'static str) {
+        self.token(what, url, given_by);
         self.add(&format!("the code of {what}"), code, given_by);
         let plain = code.replace('-', "");
         self.add(&format!("the code of {what} as one word"), &plain, given_by);

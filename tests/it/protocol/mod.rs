@@ -48,7 +48,7 @@ async fn signed_in(app: &TestApp, user: &User, rp: &RelyingParty) -> (Browser, A
 }
 
 /// Changes a client of realm `t1`.
-async fn change_client(
+pub async fn change_client(
     app: &TestApp,
     client_id: &str,
     change: impl FnOnce(&mut Client) + Send + 'static,

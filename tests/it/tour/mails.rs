@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use vestibule::kernel::Timestamp;
 use vestibule::mail::{Content, LinkKind, Message, Purpose, Tools};
+use vestibule::user::waiting::ResetProof;
 use vestibule::web::texts::Locale;
 
 use crate::support::app::{REALM, TestApp};
@@ -25,7 +26,14 @@ fn purposes() -> Vec<Purpose> {
             when: WHEN,
             works_until: Some(WHEN.plus_seconds(14 * 24 * 3600)),
         },
-        Purpose::PasswordResetRequired { when: WHEN },
+        Purpose::PasswordResetRequired {
+            when: WHEN,
+            proof: ResetProof::Password,
+        },
+        Purpose::PasswordResetRequired {
+            when: WHEN,
+            proof: ResetProof::Mailbox,
+        },
         Purpose::ActionWaived {
             action: "UPDATE_PASSWORD".into(),
             when: WHEN,
@@ -35,6 +43,7 @@ fn purposes() -> Vec<Purpose> {
             when: WHEN,
         },
         Purpose::EmailChanged { when: WHEN },
+        Purpose::AccountClosed { when: WHEN },
         Purpose::Test,
     ];
     let links = [
@@ -44,6 +53,7 @@ fn purposes() -> Vec<Purpose> {
         LinkKind::Actions,
         LinkKind::VerifyEmail,
         LinkKind::UpdateEmail,
+        LinkKind::ClosedAccount,
     ];
     all.extend(links.map(|kind| Purpose::LinkExample {
         kind,
@@ -63,6 +73,7 @@ fn purposes() -> Vec<Purpose> {
             | Purpose::ActionWaived { .. }
             | Purpose::WindowExtended { .. }
             | Purpose::EmailChanged { .. }
+            | Purpose::AccountClosed { .. }
             | Purpose::Link { .. }
             | Purpose::LinkExample { .. }
             | Purpose::Test => {}

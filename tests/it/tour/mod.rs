@@ -4,6 +4,7 @@
 mod callbacks;
 mod links;
 mod mails;
+mod not_me;
 mod playground;
 mod steps;
 mod walks;

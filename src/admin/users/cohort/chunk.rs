@@ -148,7 +148,8 @@ fn change(
         demanded: plan
             .set
             .iter()
-            .any(|action| action == update_password::NAME),
+            .any(|action| action == update_password::NAME)
+            .then(|| plan.manner.setting(None).reset_proof),
     };
     let mut done: BTreeMap<UserId, Done> = fresh
         .into_iter()
@@ -173,7 +174,7 @@ fn tell(
     }
     let concerned = |id: &&UserId| {
         done.get(*id)
-            .is_some_and(|one| one.demanded || !one.waived.is_empty())
+            .is_some_and(|one| one.demanded.is_some() || !one.waived.is_empty())
     };
     let told: Vec<&UserId> = ids.iter().filter(concerned).collect();
     let now = tx.now()?;
