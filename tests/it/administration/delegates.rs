@@ -33,7 +33,10 @@ async fn facts(app: &TestApp) -> Facts {
         let graph = role::rows::graph(tx, &realm.id)?;
         // In an order of their own, so that a seed walks the same way again.
         let mut roles: Vec<Role> = graph.iter().cloned().collect();
-        let mut clients = client::rows::names(tx, &realm.id)?;
+        let mut clients: Vec<(ClientUuid, String)> = client::rows::names(tx, &realm.id)?
+            .into_iter()
+            .map(|(id, client_id, _)| (id, client_id))
+            .collect();
         clients.sort_by_key(|(_, client_id)| client_id.clone());
         let of = |role: &Role| {
             clients

@@ -152,6 +152,8 @@ async fn whatever_waits_a_link_opens_the_pages_of_its_purpose_alone(app: TestApp
             Purpose::VerifyEmail | Purpose::UpdateEmail => {
                 assert_eq!(app.waiting(&user).await, [action]);
             }
+            // Those have tests of their own (`not_me`).
+            Purpose::NotMe | Purpose::ClosedAccount => unreachable!("not in the list"),
         }
     }
 }
