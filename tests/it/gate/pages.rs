@@ -75,7 +75,7 @@ async fn standing_at(app: &TestApp, (page, way): (&'static str, &str), number: u
         _ => (Some("UPDATE_PASSWORD"), &app.rp, owned(&new)),
     };
     let name = format!("{page}-{number}");
-    let (user, browser) = if way == "by link" {
+    let (user, mut browser) = if way == "by link" {
         let (user, link) = crate::link::redeem::invited(app, &name).await;
         let browser = crate::link::redeem::at_the_gate(app, &link).await;
         (user, browser)
@@ -98,7 +98,6 @@ async fn standing_at(app: &TestApp, (page, way): (&'static str, &str), number: u
         }
         (user, browser)
     };
-    let mut browser = browser;
     browser.assert_page(page);
     if page == "verify-email" {
         fields.push(("code", mailed_code(app, &user).await));
