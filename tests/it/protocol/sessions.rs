@@ -174,12 +174,13 @@ async fn signing_out_ends_what_was_proved_in_the_other_tabs(app: TestApp) {
             "nobody" => {
                 first.assert_redirect_to(&app.rp);
             }
-            // It goes on as whose session the browser has.
+            // It asked for a password, and asks whose session the browser has for theirs.
             "bob" => {
-                let arrival = first.assert_redirect_to(&app.rp);
+                first.assert_page("login").assert_text("bob");
+                assert_eq!(first.cookie("sid"), mine, "his session stands");
+                let arrival = first.sign_in(&bob).await.assert_redirect_to(&app.rp);
                 let tokens = arrival.exchange().await.assert_tokens();
                 assert_eq!(tokens.subject, bob.id.as_str());
-                assert_eq!(first.cookie("sid"), mine, "his session stands");
             }
             _ => {
                 first.assert_page("login");
