@@ -68,13 +68,14 @@ pub(super) fn check(method: &Method, answer: &Answer) {
 }
 
 /// The members that a refusal may have: OAuth's, and those of Keycloak's admin API.
-const REFUSAL: [&str; 6] = [
+const REFUSAL: [&str; 7] = [
     "error",
     "error_description",
     "errorMessage",
     "field",
     "params",
     "required_actions",
+    "continue_uri",
 ];
 
 /// Words of what is behind: no refusal holds one.
