@@ -9,7 +9,7 @@ use vestibule::link::{Purpose, Sender};
 
 use super::ended::call;
 use super::not_me::{
-    NOT_ME, STOLEN, assert_closed, link_in_notice, newest, presses, stolen, way_back,
+    NOT_ME, STOLEN, assert_closed, link_in_notice, newest, presses, sessions, stolen, way_back,
 };
 use super::redeem::at_the_gate;
 use super::{NEW, mails, send_with, settled};
@@ -207,7 +207,7 @@ async fn leaves_without_an_address(app: &TestApp, user: &User, link: &Url) {
         .await
         .assert_text("Tell the people who run");
     assert_eq!(address(app, user).await, (None, false));
-    assert_eq!(app.token_rows(&user.id), 0);
+    assert_eq!(sessions(app, user), 0);
     assert_eq!(app.waiting(user).await, ["UPDATE_PASSWORD"]);
     let none = "SELECT count(*) AS value FROM links WHERE purpose = 'closed-account'";
     assert_eq!(app.count(none), 0);
