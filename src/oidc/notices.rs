@@ -3,7 +3,7 @@
 use super::catalog::RealmConfig;
 use super::engine::Engine;
 use crate::kernel::Timestamp;
-use crate::mail::{self, Message, Purpose, queue};
+use crate::mail::{self, Message, OutboxId, Purpose, queue};
 use crate::store::{StoreError, Tx};
 use crate::user::{self, User};
 use crate::web::texts::Locale;
@@ -62,10 +62,10 @@ pub fn deliver(
     }
     let now = tx.now()?;
     let former = user::rows::former_addresses(tx, &user.id, now)?;
-    deliver_to(tx, (engine, config), (user, former), purpose, (reach, now))
+    deliver_to(tx, (engine, config), (user, former), purpose, (reach, now)).map(drop)
 }
 
-/// As [`deliver`], to somebody whose former addresses are known, in a realm that has a mail server.
+/// As [`deliver`], to somebody whose former addresses are known, in a realm that has a mail server. Answers the mails.
 ///
 /// # Errors
 /// The database fails.
@@ -75,11 +75,12 @@ pub fn deliver_to(
     (user, former): (&User, Vec<String>),
     purpose: &Purpose,
     (reach, now): (Reach, Timestamp),
-) -> Result<(), StoreError> {
+) -> Result<Vec<OutboxId>, StoreError> {
     let mut addresses = former;
     addresses.extend(user.email.clone());
     addresses.sort();
     addresses.dedup();
+    let mut mails = Vec::with_capacity(addresses.len());
     for address in addresses {
         let locale = language_of(config, user);
         let message = Message {
@@ -92,9 +93,9 @@ pub fn deliver_to(
                 now,
             )
         };
-        queue(tx, engine.mailer.tools(), &message)?;
+        mails.push(queue(tx, engine.mailer.tools(), &message)?);
     }
-    Ok(())
+    Ok(mails)
 }
 
 /// The language in which a person is written to.

@@ -17,7 +17,7 @@ mod host;
 mod kinds;
 mod many;
 mod parallel;
-mod redeem;
+pub mod redeem;
 mod replay;
 mod rush;
 mod secrets;
