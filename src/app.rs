@@ -168,6 +168,7 @@ pub fn serve(engine: Engine, listeners: Listeners) -> Result<Running, StartError
         tokio::spawn(gauges::drain()),
         tokio::spawn(crate::oidc::forgotten::run(engine.clone())),
         tokio::spawn(cohort::work::run(engine.clone().into_inner())),
+        tokio::spawn(cohort::tell::run(engine.clone().into_inner())),
         tokio::spawn(campaign::work::run(engine.clone().into_inner())),
     ];
     if let Some((_, certificates)) = &listeners.https {

@@ -6,7 +6,7 @@ use super::settings::{Kind, Settings};
 use crate::kernel::{Entropy, RealmId, RoleId, Timestamp};
 use crate::link;
 use crate::mail::outbox::batch;
-use crate::mail::pace;
+use crate::mail::{pace, pause};
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 
@@ -80,7 +80,7 @@ pub(super) fn rest(tx: &mut Tx<'_>, campaign: &mut Campaign, why: &str) -> Resul
     Ok(())
 }
 
-/// Lets a mailing go on.
+/// Lets a mailing go on, and where the realm's mail rests lets one mail see at once whether the server is back.
 ///
 /// # Errors
 /// The database fails.
@@ -88,8 +88,15 @@ pub fn resume(tx: &mut Tx<'_>, id: &str) -> Result<Option<Ordered>, StoreError> 
     let Some(mut campaign) = rows::locked(tx, id)? else {
         return Ok(None);
     };
+    let goes_on = [State::Paused, State::Running, State::Reminding].contains(&campaign.state);
+    let rested = goes_on && pause::probe_now(tx, &campaign.realm_id)?;
     if campaign.state != State::Paused {
-        return Ok(Some(Ordered::NotNow(campaign.state)));
+        // One that runs is shown as paused while the realm's mail rests.
+        return Ok(Some(if rested {
+            Ordered::Done
+        } else {
+            Ordered::NotNow(campaign.state)
+        }));
     }
     let now = tx.now()?;
     let early = campaign.settings.start_at.filter(|at| *at > now);
@@ -151,14 +158,26 @@ pub fn cancel_for(
     Ok(Some(Ordered::Done))
 }
 
-/// Sends what is in doubt again: the same mails, with the same `Message-ID` and the same link. Answers how many.
+/// What became of the order to send again what is in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resent {
+    /// So many mails are on their way again.
+    Mails(usize),
+    /// The mailing was stopped for good, and nothing of it is sent any more.
+    Cancelled,
+}
+
+/// Sends what is in doubt again: the same mails, with the same `Message-ID` and the same link.
 ///
 /// # Errors
 /// The database fails.
-pub fn resend_in_doubt(tx: &mut Tx<'_>, id: &str) -> Result<Option<usize>, StoreError> {
+pub fn resend_in_doubt(tx: &mut Tx<'_>, id: &str) -> Result<Option<Resent>, StoreError> {
     let Some(mut campaign) = rows::locked(tx, id)? else {
         return Ok(None);
     };
+    if campaign.state == State::Cancelled {
+        return Ok(Some(Resent::Cancelled));
+    }
     recipients::reap(tx, id)?;
     let count = batch::resend_in_doubt(tx, id)?;
     recipients::resent(tx, id)?;
@@ -174,7 +193,7 @@ pub fn resend_in_doubt(tx: &mut Tx<'_>, id: &str) -> Result<Option<usize>, Store
         campaign.wake_at = tx.now()?;
         rows::update(tx, &campaign)?;
     }
-    Ok(Some(count))
+    Ok(Some(Resent::Mails(count)))
 }
 
 /// Records what a mailing did by itself.

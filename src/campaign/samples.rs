@@ -64,7 +64,7 @@ fn content(
     tx: &mut Tx<'_>,
     (realm, issuer): (&Realm, &str),
     (kind, settings): (Kind, &Settings),
-    username: &str,
+    (username, has_password): (&str, bool),
 ) -> Result<Content, StoreError> {
     let app = match &settings.client_id {
         Some(client_id) => client::rows::by_client_id(tx, &realm.id, client_id)?
@@ -79,6 +79,7 @@ fn content(
             issuer: issuer.to_owned(),
             seconds: settings.link_seconds(kind, realm),
             username: Some(username.to_owned()),
+            old_password_ended: settings.ends_passwords && has_password,
         },
         note: settings.message.clone(),
     })
@@ -115,7 +116,8 @@ pub fn render(
         let locale = settings
             .language()
             .unwrap_or_else(|| language_of(realm, &user));
-        let content = content(tx, (realm, issuer), (kind, settings), &user.username)?;
+        let sampled = (user.username.as_str(), person.has_password);
+        let content = content(tx, (realm, issuer), (kind, settings), sampled)?;
         let words = mailer.preview(realm, &content, locale, 0)?;
         samples.push(Sample {
             email,
@@ -149,7 +151,7 @@ pub fn test_send(
         realm_id: realm.id.clone(),
         user_id: own(&realm.id, &to.id),
         recipient: address,
-        content: content(tx, (realm, issuer), (kind, settings), &to.username)?,
+        content: content(tx, (realm, issuer), (kind, settings), (&to.username, true))?,
         locale: settings
             .language()
             .unwrap_or_else(|| language_of(realm, to)),

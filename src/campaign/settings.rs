@@ -99,6 +99,8 @@ pub struct Settings {
     pub redirect_uri: Option<String>,
     /// The administrator who ordered it; `None` is whoever has the host.
     pub author: Option<UserId>,
+    /// The same order ends the old passwords before the first mail goes, so its samples say that.
+    pub ends_passwords: bool,
 }
 
 impl Settings {

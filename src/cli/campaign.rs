@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::following::{follow, report, summary};
+use super::following::{follow, interrupts, report, summary};
 use super::output::{self, Format};
 use super::{Failure, boot, runtime};
 use crate::campaign::funnel::{self, Shown};
-use crate::campaign::orders::{self, Ordered};
+use crate::campaign::orders::{self, Ordered, Resent};
 use crate::campaign::{State, rows};
 use crate::config::Config;
 use crate::oidc::engine::Engine;
@@ -67,7 +67,7 @@ pub(super) fn run(config: &Config, command: &Command) -> Result<(), Failure> {
         Command::Show(which) => show(&engine, which),
         Command::Pause(which) => {
             let ordered = |tx: &mut Tx<'_>| orders::pause(tx, &which.id, "administrator");
-            order(&engine, which, ("CAMPAIGN_PAUSE", ordered))?;
+            order(&engine, which, ("CAMPAIGN_PAUSE", ordered)).and_then(carried_out)?;
             show(&engine, which)
         }
         Command::Resume { which, no_wait } => resume(&engine, which, *no_wait),
@@ -76,18 +76,27 @@ pub(super) fn run(config: &Config, command: &Command) -> Result<(), Failure> {
             revoke_links,
         } => {
             let ordered = |tx: &mut Tx<'_>| orders::cancel(tx, &which.id, *revoke_links);
-            order(&engine, which, ("CAMPAIGN_CANCEL", ordered))?;
+            order(&engine, which, ("CAMPAIGN_CANCEL", ordered)).and_then(carried_out)?;
             show(&engine, which)
         }
         Command::ResendInDoubt(which) => {
             let resent = engine
                 .store
-                .tx(|tx| orders::resend_in_doubt(tx, &which.id))
+                .tx(|tx| {
+                    let resent = orders::resend_in_doubt(tx, &which.id)?;
+                    if matches!(resent, Some(Resent::Mails(_))) {
+                        audit(tx, &engine, (&which.id, "CAMPAIGN_RESEND"))?;
+                    }
+                    Ok::<_, StoreError>(resent)
+                })
                 .map_err(Failure::failed)?;
             match resent {
                 None => Err(unknown(which)),
-                Some(0) => show(&engine, which),
-                Some(_) => send(&engine, which),
+                Some(Resent::Cancelled) => Err(Failure::failed(
+                    "the campaign is cancelled, and nothing of it is sent any more: mail these people by a new one",
+                )),
+                Some(Resent::Mails(0)) => show(&engine, which),
+                Some(Resent::Mails(_)) => send(&engine, which),
             }
         }
     }
@@ -149,6 +158,7 @@ fn show(engine: &Engine, which: &Which) -> Result<(), Failure> {
     }
 }
 
+/// Gives an order, which is audited if it is carried out.
 fn order(
     engine: &Engine,
     which: &Which,
@@ -156,38 +166,51 @@ fn order(
         &'static str,
         impl FnOnce(&mut Tx<'_>) -> Result<Option<Ordered>, StoreError>,
     ),
-) -> Result<(), Failure> {
+) -> Result<Ordered, Failure> {
     let outcome = engine
         .store
         .tx(|tx| {
             let outcome = ordered(tx)?;
-            if outcome == Some(Ordered::Done)
-                && let Some(campaign) = rows::by_id(tx, &which.id)?
-            {
-                let event = Event::new(&campaign.realm_id, kind)
-                    .detail("campaign", campaign.id.as_str())
-                    .detail("command", "host");
-                let now = tx.now()?;
-                events::record(tx, &engine.entropy, now, event)?;
+            if outcome == Some(Ordered::Done) {
+                audit(tx, engine, (&which.id, kind))?;
             }
             Ok::<_, StoreError>(outcome)
         })
         .map_err(Failure::failed)?;
-    match outcome {
-        Some(Ordered::Done) => Ok(()),
-        Some(Ordered::NotNow(state)) => Err(Failure::failed(format!(
+    outcome.ok_or_else(|| unknown(which))
+}
+
+fn audit(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (id, kind): (&str, &'static str),
+) -> Result<(), StoreError> {
+    let Some(campaign) = rows::by_id(tx, id)? else {
+        return Ok(());
+    };
+    let event = Event::new(&campaign.realm_id, kind)
+        .detail("campaign", campaign.id.as_str())
+        .detail("command", "host");
+    let now = tx.now()?;
+    events::record(tx, &engine.entropy, now, event)
+}
+
+fn carried_out(ordered: Ordered) -> Result<(), Failure> {
+    match ordered {
+        Ordered::Done => Ok(()),
+        Ordered::NotNow(state) => Err(Failure::failed(format!(
             "the campaign is {}",
             state.as_str()
         ))),
-        None => Err(unknown(which)),
     }
 }
 
 /// A mailing that runs, but whose process is gone, only needs somebody to send it.
 fn resume(engine: &Arc<Engine>, which: &Which, no_wait: bool) -> Result<(), Failure> {
-    if look(engine, which)?.state != State::Running.as_str() {
-        let ordered = |tx: &mut Tx<'_>| orders::resume(tx, &which.id);
-        order(engine, which, ("CAMPAIGN_RESUME", ordered))?;
+    let ordered = |tx: &mut Tx<'_>| orders::resume(tx, &which.id);
+    match order(engine, which, ("CAMPAIGN_RESUME", ordered))? {
+        Ordered::NotNow(State::Running) => {}
+        ordered => carried_out(ordered)?,
     }
     if no_wait {
         return show(engine, which);
@@ -196,6 +219,7 @@ fn resume(engine: &Arc<Engine>, which: &Which, no_wait: bool) -> Result<(), Fail
 }
 
 fn send(engine: &Arc<Engine>, which: &Which) -> Result<(), Failure> {
-    let shown = runtime()?.block_on(follow(engine, &which.id))?;
+    let sent = async { follow(engine, &which.id, &mut interrupts()?).await };
+    let shown = runtime()?.block_on(sent)?;
     report(&engine.store, &shown, which.format)
 }

@@ -24,8 +24,11 @@ pub(super) fn interrupts() -> Result<Signal, Failure> {
 }
 
 /// Helps to send a mailing and shows how far it is, until it is over or rests. Ctrl-C lets it rest.
-pub(super) async fn follow(engine: &Arc<Engine>, id: &str) -> Result<Shown, Failure> {
-    let mut interrupts = interrupts()?;
+pub(super) async fn follow(
+    engine: &Arc<Engine>,
+    id: &str,
+    interrupts: &mut Signal,
+) -> Result<Shown, Failure> {
     let sender = engine.mailer.spawn();
     let (shared, own) = (Arc::clone(engine), id.to_owned());
     let worker = tokio::spawn(async move { work::only(shared, own).await });

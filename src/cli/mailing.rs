@@ -9,24 +9,19 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::following::{LOOK, follow, interrupts, report};
+use super::following::{follow, interrupts, report};
 use super::output::{self, Format, say};
-use super::progress::Progress;
-use super::{Failure, boot, runtime};
-use crate::admin::users::actions::{Manner, Plan};
-use crate::admin::users::cohort::{self, order};
+use super::{Failure, boot, ending, print_links, runtime};
+use crate::admin::users::cohort;
 use crate::campaign::samples::{self, Sample};
 use crate::campaign::{Kind, Settings, orders};
 use crate::config::Config;
-use crate::kernel::UserId;
-use crate::link::{self, NewLink, Purpose, Sender};
 use crate::mail::LONGEST_NOTE;
 use crate::oidc::engine::Engine;
 use crate::realm::Realm;
+use crate::store::StoreError;
 use crate::store::events::{self, Event};
-use crate::store::{Store, StoreError};
 use crate::user::audience::Audience;
-use crate::user::waiting::ResetProof;
 use crate::user::{self, search};
 
 /// Mails set-password links.
@@ -81,7 +76,7 @@ struct MailingManner {
     /// The most mails in a second, as `20/s`.
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<i64>,
-    /// Only counts and shows one mail.
+    /// Only counts, and shows one mail where mails would go.
     #[arg(long)]
     dry_run: bool,
     /// Asks nothing: for scripts.
@@ -106,44 +101,99 @@ pub(super) fn send_password_reset(
     let desk = Desk::open(config, &arguments.realm)?;
     let mut audience = desk.audience(arguments.user.as_deref())?;
     audience.never_signed_in = arguments.never_signed_in.then_some(true);
-    let settings = arguments.manner.settings(audience)?;
-    let plan = arguments.compromised.then(|| Plan {
-        set: vec![link::UPDATE_PASSWORD.to_owned()],
-        take: Vec::new(),
-        manner: Manner {
-            reset_proof: Some(ResetProof::Mailbox),
-            revoke_sessions: true,
-            reason: Some("compromised".to_owned()),
-            ..Manner::default()
-        },
-    });
-    let many = arguments.all_users;
+    let mut settings = arguments.manner.settings(audience)?;
+    settings.ends_passwords = arguments.compromised;
+    let again = arguments.again();
     desk.mail(
         Kind::PasswordReset,
         settings,
-        (many, plan),
+        (arguments.all_users, &again),
         &arguments.manner,
     )
 }
 
+impl SendPasswordReset {
+    /// The same command once more, as it is typed.
+    fn again(&self) -> String {
+        let mut words = ["vestibule", "user", "send-password-reset", "--realm"]
+            .map(str::to_owned)
+            .to_vec();
+        words.push(quoted(&self.realm));
+        if let Some(user) = &self.user {
+            words.extend(["--user".to_owned(), quoted(user)]);
+        }
+        if let Some(file) = &self.manner.message {
+            words.extend(["--message".to_owned(), quoted(&file.display().to_string())]);
+        }
+        if let Some(rate) = self.manner.rate {
+            words.extend(["--rate".to_owned(), format!("{rate}/s")]);
+        }
+        for (word, given) in [
+            ("--all-users", self.all_users),
+            ("--never-signed-in", self.never_signed_in),
+            ("--compromised", self.compromised),
+            ("--yes", self.manner.yes),
+        ] {
+            if given {
+                words.push(word.to_owned());
+            }
+        }
+        words.join(" ")
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./@:+,=".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 pub(super) fn pre_register(config: &Config, arguments: &PreRegister) -> Result<(), Failure> {
+    if arguments.print_link {
+        arguments.manner.refuse_what_mails()?;
+    }
     let desk = Desk::open(config, &arguments.realm)?;
     let mut audience = desk.audience(arguments.user.as_deref())?;
     audience.has_password = arguments.all_without_password.then_some(false);
     if arguments.print_link {
-        return desk.print_links(&audience, arguments.manner.format);
+        let format = arguments.manner.format;
+        return if arguments.manner.dry_run {
+            print_links::count(&desk, &audience, format)
+        } else {
+            print_links::print(&desk, &audience, format)
+        };
     }
     let settings = arguments.manner.settings(audience)?;
     let many = arguments.all_without_password;
     desk.mail(
         Kind::PreRegistration,
         settings,
-        (many, None),
+        (many, ""),
         &arguments.manner,
     )
 }
 
 impl MailingManner {
+    /// Refuses what has a meaning for mails alone, beside an option that mails nobody.
+    fn refuse_what_mails(&self) -> Result<(), Failure> {
+        for (option, given) in [
+            ("--message", self.message.is_some()),
+            ("--rate", self.rate.is_some()),
+            ("--yes", self.yes),
+        ] {
+            if given {
+                return Err(Failure::usage(format!(
+                    "{option} has no effect beside --print-link, which mails nobody: leave one of them out"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn settings(&self, audience: Audience) -> Result<Settings, Failure> {
         let message = match &self.message {
             None => None,
@@ -167,9 +217,9 @@ impl MailingManner {
 }
 
 /// A realm and what is needed to write to its people.
-struct Desk {
-    engine: Arc<Engine>,
-    realm: Realm,
+pub(super) struct Desk {
+    pub(super) engine: Arc<Engine>,
+    pub(super) realm: Realm,
 }
 
 // The database is spoken to outside the runtime wherever nothing is awaited: PostgreSQL's connections block.
@@ -213,7 +263,7 @@ impl Desk {
         &self,
         kind: Kind,
         settings: Settings,
-        (many, plan): (bool, Option<Plan>),
+        (many, again): (bool, &str),
         manner: &MailingManner,
     ) -> Result<(), Failure> {
         if !self.engine.mailer.is_configured(&self.realm) {
@@ -233,9 +283,18 @@ impl Desk {
             ask(total, samples.first())?;
         }
         let runtime = runtime()?;
-        if let Some(plan) = plan {
-            self.order(&settings.audience, plan, &runtime)?;
-        }
+        // One listener from here on, so that no Ctrl-C falls between two parts of the work.
+        let mut interrupts = runtime.block_on(async { interrupts() })?;
+        let ended = if settings.ends_passwords {
+            let of = (&settings.audience, again);
+            Some(ending::end_passwords(
+                self,
+                of,
+                (&runtime, &mut interrupts),
+            )?)
+        } else {
+            None
+        };
         let store = &self.engine.store;
         let name = format!("{} from the command line", kind.as_str());
         let id = self.realm.id.clone();
@@ -247,10 +306,19 @@ impl Desk {
                     .detail("campaign", made.id.as_str())
                     .detail("command", "host");
                 events::record(tx, &self.engine.entropy, now, event)?;
+                if let Some(job) = &ended {
+                    cohort::rows::begin_telling(tx, job)?;
+                }
                 Ok::<_, StoreError>(made.id)
             })
             .map_err(Failure::failed)?;
-        let shown = runtime.block_on(follow(&self.engine, &campaign))?;
+        let sent = async {
+            let teller = tokio::spawn(cohort::tell::run(Arc::clone(&self.engine)));
+            let shown = follow(&self.engine, &campaign, &mut interrupts).await;
+            teller.abort();
+            shown
+        };
+        let shown = runtime.block_on(sent)?;
         report(&self.engine.store, &shown, manner.format)
     }
 
@@ -266,145 +334,6 @@ impl Desk {
                 Ok::<_, samples::SampleError>((total, samples))
             })
             .map_err(Failure::failed)
-    }
-
-    /// Sets actions on an audience before it is written to, so that nobody signs in with an old password meanwhile.
-    fn order(
-        &self,
-        audience: &Audience,
-        plan: Plan,
-        runtime: &actix_web::rt::SystemRunner,
-    ) -> Result<(), Failure> {
-        let (id, entropy) = (self.realm.id.clone(), self.engine.entropy);
-        let reason = plan.manner.reason.clone();
-        let job = self
-            .engine
-            .store
-            .tx(|tx| {
-                let mut audience = audience.clone();
-                let now = tx.now()?;
-                audience.made_until = Some(now);
-                let order = order::Order {
-                    task: order::Task::Change(plan),
-                    audience,
-                    author: order::Author::Host,
-                    beyond: Vec::new(),
-                    reason,
-                };
-                let total = search::count(tx, &id, &order.audience)?;
-                let job = cohort::rows::Job::new(&entropy, &id, order, (total, 0), now);
-                cohort::rows::insert(tx, &job)?;
-                let event = job
-                    .order
-                    .event(&id, "ADMIN_USERS_REQUIRED_ACTIONS", &job.id);
-                events::record(tx, &entropy, now, event)?;
-                Ok::<_, StoreError>(job.id)
-            })
-            .map_err(Failure::failed)?;
-        runtime.block_on(self.carry_out(job))
-    }
-
-    async fn carry_out(&self, job: String) -> Result<(), Failure> {
-        let mut interrupts = interrupts()?;
-        let mut progress = Progress::new("old passwords ended");
-        loop {
-            cohort::work::once(&self.engine)
-                .await
-                .map_err(Failure::failed)?;
-            let (id, realm) = (job.clone(), self.realm.id.clone());
-            let look = move |store: &Store| store.read(|tx| cohort::rows::by_id(tx, &realm, &id));
-            let found = self.engine.store.run(look).await.map_err(Failure::failed)?;
-            let Some(job) = found else {
-                return Err(Failure::failed("the job is gone"));
-            };
-            progress.show(job.done, job.total);
-            match job.state {
-                cohort::rows::State::Done => break,
-                cohort::rows::State::Failed | cohort::rows::State::Cancelled => {
-                    return Err(Failure::failed(format!(
-                        "the job {} is {}: nobody was mailed",
-                        job.id,
-                        job.state.as_str()
-                    )));
-                }
-                cohort::rows::State::Queued | cohort::rows::State::Running => tokio::select! {
-                    _ = interrupts.recv() => {
-                        progress.end();
-                        return Err(Failure::failed(format!(
-                            "stopped: {} of {} old passwords have ended, and nobody was mailed. The same command does the \
-                             rest and mails",
-                            job.done, job.total
-                        )));
-                    }
-                    () = tokio::time::sleep(LOOK) => {}
-                },
-            }
-        }
-        progress.end();
-        Ok(())
-    }
-
-    /// Makes links and prints them. Each is audited.
-    fn print_links(&self, audience: &Audience, format: Format) -> Result<(), Failure> {
-        let (engine, realm) = (&self.engine, &self.realm);
-        let issuer = engine.issuer(&realm.name);
-        let mut shown = Vec::new();
-        let mut refused = 0_usize;
-        let mut place = String::new();
-        loop {
-            let ids: Vec<UserId> = engine
-                .store
-                .read(|tx| search::ids(tx, &realm.id, audience, (&place, 100)))
-                .map_err(Failure::failed)?;
-            let Some(last) = ids.last() else { break };
-            last.as_str().clone_into(&mut place);
-            for id in &ids {
-                let new = NewLink::of(realm, id, Purpose::PreRegistration, Sender::Administrator);
-                let made = engine
-                    .store
-                    .tx(|tx| {
-                        let made = link::reveal(tx, engine.mailer.tools(), &issuer, &new)?;
-                        let now = tx.now()?;
-                        if made.is_ok() {
-                            let event = Event::new(&realm.id, "ADMIN_LINK_REVEAL")
-                                .user(id)
-                                .detail("command", "host");
-                            events::record(tx, &engine.entropy, now, event)?;
-                        }
-                        let user = user::rows::by_id(tx, id)?;
-                        Ok::<_, StoreError>((made, user))
-                    })
-                    .map_err(Failure::failed)?;
-                let name = made.1.map(|user| user.username).unwrap_or_default();
-                match made.0 {
-                    Ok(link) => shown.push((name, link)),
-                    Err(why) => {
-                        refused = refused.saturating_add(1);
-                        say(&format!("{name}: {why}"));
-                    }
-                }
-            }
-        }
-        if format.json {
-            let list: Vec<serde_json::Value> = shown
-                .iter()
-                .map(|(name, link)| {
-                    json!({ "username": name, "link": link.link, "code": link.code,
-                        "expiresAt": link.expires_at.millis() })
-                })
-                .collect();
-            output::json(&list)?;
-        } else {
-            let rows: Vec<String> = shown
-                .iter()
-                .map(|(name, link)| format!("{name}  {}  {}", link.link, link.code))
-                .collect();
-            output::lines(&rows)?;
-        }
-        match refused {
-            0 => Ok(()),
-            some => Err(Failure::failed(format!("{some} got no link"))),
-        }
     }
 }
 
@@ -464,6 +393,28 @@ fn ask(total: i64, sample: Option<&Sample>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_said_as_a_shell_takes_it() {
+        let arguments = SendPasswordReset {
+            realm: "shop".to_owned(),
+            user: None,
+            all_users: true,
+            never_signed_in: false,
+            compromised: true,
+            manner: MailingManner {
+                message: Some(PathBuf::from("it's new.txt")),
+                rate: Some(20),
+                dry_run: false,
+                yes: true,
+                format: Format { json: false },
+            },
+        };
+        assert_eq!(
+            arguments.again(),
+            r"vestibule user send-password-reset --realm shop --message 'it'\''s new.txt' --rate 20/s --all-users --compromised --yes"
+        );
+    }
 
     #[test]
     fn a_rate_is_a_number_of_mails_in_a_second() {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::{Link, LinkId, Purpose, State, create, keys, rows, token, with_user};
 use crate::client;
-use crate::kernel::Timestamp;
 use crate::kernel::seal::Keyring;
+use crate::kernel::{Timestamp, UserId};
 use crate::mail::{LinkMail, Links, NotMe, OutboxId};
 use crate::realm::Realm;
 use crate::store::{StoreError, Tx};
+use crate::user::credential;
+use crate::user::waiting::{self, ResetProof};
 
 /// Makes the words of links' mails.
 pub struct Linker {
@@ -51,6 +53,7 @@ impl Links for Linker {
             Some(client_id) => client::rows::by_client_id(tx, &realm.id, client_id)?,
             None => None,
         };
+        let old_password_ended = link.sets_password && has_ended_password(tx, &user.id)?;
         let key = keys::by_version(tx, &self.keyring, link.key_version)?;
         let issuer = format!("{}{}", self.public_url, realm.path());
         let home = client.as_ref().and_then(|app| app.home(&self.public_url));
@@ -63,6 +66,7 @@ impl Links for Linker {
             sign_in: home.unwrap_or_else(|| format!("{issuer}/account/")),
             username: user.username,
             seconds: seconds_left(&link, now),
+            old_password_ended,
         }))
     }
 
@@ -105,6 +109,14 @@ fn seconds_left(link: &Link, now: Timestamp) -> i64 {
         Some(end) => end.seconds_since(now),
         None => link.lifespan,
     }
+}
+
+/// Whether the person has a password that proves nothing any more (`resetProof: mailbox`).
+fn has_ended_password(tx: &mut Tx<'_>, user: &UserId) -> Result<bool, StoreError> {
+    let ended = waiting::of_user(tx, user)?
+        .iter()
+        .any(|row| row.reset_proof == ResetProof::Mailbox);
+    Ok(ended && credential::password(tx, user)?.is_some())
 }
 
 /// Why a link is not mailed any more, for administrators.

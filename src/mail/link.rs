@@ -58,6 +58,8 @@ pub struct LinkMail {
     pub username: String,
     /// Seconds that it is good for from now.
     pub seconds: i64,
+    /// Whether the person's old password has ended, so that this link is the way to a new one.
+    pub old_password_ended: bool,
 }
 
 impl LinkMail {
@@ -77,6 +79,7 @@ impl LinkMail {
             sign_in: format!("{issuer}/account/"),
             username: username.unwrap_or("somebody").to_owned(),
             seconds,
+            old_password_ended: false,
         }
     }
 }
@@ -170,7 +173,11 @@ pub(super) fn outline(link: &LinkMail, host: &str) -> Outline {
             "mail-link-set-password",
         ),
     };
-    let mut points = vec![lifetime(link.seconds)];
+    let mut points = Vec::new();
+    if link.old_password_ended {
+        points.push(Text::key("mail-link-old-password-ended"));
+    }
+    points.push(lifetime(link.seconds));
     if matches!(
         link.kind,
         LinkKind::PreRegistration
@@ -184,7 +191,9 @@ pub(super) fn outline(link: &LinkMail, host: &str) -> Outline {
         points.push(Text::key("mail-link-sign-in").with("url", link.sign_in.as_str()));
     }
     points.push(Text::key(match link.kind {
-        LinkKind::ForgottenPassword => "mail-forgotten-password-not-you",
+        LinkKind::ForgottenPassword if !link.old_password_ended => {
+            "mail-forgotten-password-not-you"
+        }
         _ => "mail-link-not-expected",
     }));
     Outline {
@@ -220,6 +229,22 @@ pub(super) fn put_not_me(notice: &mut Outline, not_me: &NotMe, host: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_told_that_an_ended_password_still_works() {
+        let keys = |ended| {
+            let mut link =
+                LinkMail::example(LinkKind::ForgottenPassword, "https://x", (None, None), 60);
+            link.old_password_ended = ended;
+            outline(&link, "x").points
+        };
+        let (ended, works) = (
+            Text::key("mail-link-old-password-ended"),
+            Text::key("mail-forgotten-password-not-you"),
+        );
+        assert!(keys(true).contains(&ended) && !keys(true).contains(&works));
+        assert!(!keys(false).contains(&ended) && keys(false).contains(&works));
+    }
 
     #[test]
     fn a_lifetime_is_never_told_longer_than_it_is() {

@@ -91,6 +91,9 @@ pub enum Purpose {
         /// Whose user name it shows.
         #[serde(default)]
         username: Option<String>,
+        /// Whether it says that the old password has ended.
+        #[serde(default)]
+        old_password_ended: bool,
     },
     /// An administrator tries the mail settings.
     Test,

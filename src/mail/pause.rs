@@ -105,6 +105,21 @@ pub fn end(tx: &mut Tx<'_>, realm: &RealmId) -> Result<bool, StoreError> {
     Ok(ended == 1)
 }
 
+/// Lets the next mail of a realm whose mail rests go ahead now, because somebody says that the server may be back.
+/// Answers whether there was a pause.
+///
+/// # Errors
+/// The database fails.
+pub fn probe_now(tx: &mut Tx<'_>, realm: &RealmId) -> Result<bool, StoreError> {
+    let now = tx.now()?;
+    let changed = db!(tx, |c| diesel::update(
+        mail_pauses::table.filter(mail_pauses::realm_id.eq(realm))
+    )
+    .set(mail_pauses::probe_at.eq(now))
+    .execute(c))?;
+    Ok(changed == 1)
+}
+
 /// How many mails of a realm may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {

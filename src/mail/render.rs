@@ -386,10 +386,12 @@ impl Renderer {
                 issuer,
                 seconds,
                 username,
+                old_password_ended,
                 ..
             } => {
                 let names = (app.as_deref(), username.as_deref());
-                let example = LinkMail::example(*kind, issuer, names, *seconds);
+                let mut example = LinkMail::example(*kind, issuer, names, *seconds);
+                example.old_password_ended = *old_password_ended;
                 link::outline(&example, &self.host)
             }
             Purpose::Test => notice(

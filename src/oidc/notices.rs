@@ -99,7 +99,7 @@ pub fn deliver(
 }
 
 /// As [`deliver`] what no link goes with, to somebody whose former addresses are known, in a realm that has a mail
-/// server.
+/// server. Answers the mails.
 ///
 /// # Errors
 /// The database fails.
@@ -109,11 +109,12 @@ pub fn deliver_to(
     (user, former): (&User, &[String]),
     purpose: &Purpose,
     (reach, now): (Reach, Timestamp),
-) -> Result<(), StoreError> {
+) -> Result<Vec<OutboxId>, StoreError> {
+    let mut mails = Vec::new();
     for address in addresses(user, former) {
-        send(tx, at, (user, &address), purpose, (reach, now))?;
+        mails.push(send(tx, at, (user, &address), purpose, (reach, now))?);
     }
-    Ok(())
+    Ok(mails)
 }
 
 /// As [`deliver_to`], to all of these addresses but one.

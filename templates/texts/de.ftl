@@ -346,6 +346,7 @@ mail-link-host = Die Schaltfläche führt zu { $host }.
 mail-link-code = Wenn die Schaltfläche nicht funktioniert, öffnen Sie { $url } und geben Sie Ihre Adresse und diesen Code ein:
 mail-link-username = Ihr Benutzername ist { $username }.
 mail-link-sign-in = Danach melden Sie sich hier an: { $url }
+mail-link-old-password-ended = Ihr altes Passwort gilt nicht mehr. Ein neues legen Sie nur mit einem Link wie diesem fest.
 mail-link-not-expected = Diese Mail ist nur für Sie bestimmt, geben Sie sie niemandem. Wenn Sie sie nicht erwartet haben, fragen Sie bei den Betreibern von { $realm } nach.
 mail-link-days = { $count ->
     [one] Der Link gilt 1 Tag lang und funktioniert einmal.

@@ -355,6 +355,7 @@ mail-link-host = The button leads to { $host }.
 mail-link-code = If the button does not work, open { $url } and type your address and this code:
 mail-link-username = Your user name is { $username }.
 mail-link-sign-in = Afterwards you sign in at { $url }
+mail-link-old-password-ended = Your old password no longer works. Only a link such as this one sets a new one.
 mail-link-not-expected = It is meant for you alone, so give it to nobody. If you did not expect this mail, ask the people who run { $realm }.
 mail-link-days = { $count ->
     [one] The link is good for 1 day and works once.

@@ -11,7 +11,9 @@ CREATE TABLE cohort_jobs (
   lease_until BIGINT NOT NULL,
   lease_token TEXT,
   created_at BIGINT NOT NULL,
-  finished_at BIGINT
+  finished_at BIGINT,
+  telling BOOLEAN NOT NULL,
+  told TEXT NOT NULL
 );
 CREATE INDEX cohort_jobs_realm ON cohort_jobs(realm_id);
 CREATE INDEX cohort_jobs_state ON cohort_jobs(state, lease_until);

@@ -10,7 +10,7 @@ use super::call::{Context, Outcome, Reply};
 use super::error::AdminError;
 use super::representation::value;
 use super::users::cohort::order;
-use crate::campaign::orders::{self, Ordered};
+use crate::campaign::orders::{self, Ordered, Resent};
 use crate::campaign::samples::{self, SampleError};
 use crate::campaign::{Campaign, bounce, funnel, rows};
 use crate::user;
@@ -144,10 +144,10 @@ pub fn pause(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     ordered(context, &campaign, (done, "ADMIN_CAMPAIGN_PAUSE"))
 }
 
-/// `POST /campaigns/{campaign}/resume`.
+/// `POST /campaigns/{campaign}/resume`; while the realm's mail rests the server is tried at once.
 ///
 /// # Errors
-/// The caller may not, there is none, or it does not rest.
+/// The caller may not, there is none, or neither it nor the realm's mail rests.
 pub fn resume(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let campaign = find(context, ask)?;
@@ -172,11 +172,20 @@ pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
 /// `POST /campaigns/{campaign}/resend-in-doubt`.
 ///
 /// # Errors
-/// The caller may not, or there is none.
+/// The caller may not, there is none, or it was cancelled.
 pub fn resend_in_doubt(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let campaign = find(context, ask)?;
-    let count = orders::resend_in_doubt(context.tx, &campaign.id)?.unwrap_or(0);
+    let count = match orders::resend_in_doubt(context.tx, &campaign.id)? {
+        Some(Resent::Mails(count)) => count,
+        Some(Resent::Cancelled) => {
+            return Err(AdminError::Conflict(
+                "The campaign is cancelled, and nothing of it is sent any more: mail these people by a new campaign"
+                    .into(),
+            ));
+        }
+        None => return Err(AdminError::NotFound("Campaign not found")),
+    };
     audit(context, &campaign, "ADMIN_CAMPAIGN_RESEND")?;
     Ok(Reply::Json(json!({ "count": count })))
 }

@@ -77,7 +77,7 @@ impl Manner {
     }
 
     /// Whether an action that waits already is to be set anew.
-    fn changes_waiting(&self) -> bool {
+    pub(super) fn changes_waiting(&self) -> bool {
         self.due_at.is_some() || self.reset_proof.is_some() || self.reason.is_some()
     }
 

@@ -9,7 +9,7 @@ use crate::action::kinds::update_password;
 use crate::admin::call::Context;
 use crate::admin::error::AdminError;
 use crate::kernel::Timestamp;
-use crate::mail::Purpose;
+use crate::mail::{OutboxId, Purpose};
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::engine::Engine;
 use crate::oidc::notices::{self, Reach};
@@ -37,7 +37,8 @@ pub fn of_actions(
     Ok(())
 }
 
-/// As [`of_actions`], for work that no request waits for, on somebody whose former addresses are known.
+/// As [`of_actions`], for work that no request waits for, on somebody whose former addresses are known: of what was done
+/// then, told now. Answers the mails.
 ///
 /// # Errors
 /// The database fails.
@@ -46,12 +47,20 @@ pub fn of_order(
     at: (&Engine, &RealmConfig),
     (user, former): (&User, &[String]),
     done: &Done,
-    when: Timestamp,
-) -> Result<(), StoreError> {
-    for purpose in news(done, when) {
-        notices::deliver_to(tx, at, (user, former), &purpose, (Reach::Many, when))?;
+    (then, now): (Timestamp, Timestamp),
+) -> Result<Vec<OutboxId>, StoreError> {
+    let mut mails = Vec::new();
+    for purpose in news(done, then) {
+        let reach = (Reach::Many, now);
+        mails.extend(notices::deliver_to(
+            tx,
+            at,
+            (user, former),
+            &purpose,
+            reach,
+        )?);
     }
-    Ok(())
+    Ok(mails)
 }
 
 /// What there is to tell.

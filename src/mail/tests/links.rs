@@ -26,6 +26,7 @@ fn example(kind: LinkKind, seconds: i64, app: Option<&str>) -> Purpose {
         issuer: ISSUER.to_owned(),
         seconds,
         username: None,
+        old_password_ended: false,
     }
 }
 
@@ -102,6 +103,34 @@ fn a_notice_with_a_link_reads_well_in_every_language() {
     }
 }
 
+/// Whose password was ended is told so by the mail that sets a new one.
+#[test]
+fn a_mail_says_that_the_old_password_has_ended() {
+    for (locale, said) in Locale::all().zip([
+        "Your old password no longer works.",
+        "Ihr altes Passwort gilt nicht mehr.",
+    ]) {
+        let of = |ended: bool| {
+            let mut purpose = example(LinkKind::SetPassword, 43_200, None);
+            if let Purpose::LinkExample {
+                old_password_ended, ..
+            } = &mut purpose
+            {
+                *old_password_ended = ended;
+            }
+            let content = Content {
+                purpose,
+                note: None,
+            };
+            words("Rosewood School", &content, locale)
+        };
+        let (ended, plain) = (of(true), of(false));
+        assert!(ended.text.contains(said), "{}", ended.text);
+        assert!(ended.html.contains(said), "{}", ended.html);
+        assert!(!plain.text.contains(said), "{}", plain.text);
+    }
+}
+
 /// Threat V054: whatever an administrator or an app calls itself is text.
 #[test]
 fn what_others_have_written_is_no_markup_and_no_second_link() {
@@ -115,6 +144,7 @@ fn what_others_have_written_is_no_markup_and_no_second_link() {
                 issuer: ISSUER.to_owned(),
                 seconds: 60,
                 username: None,
+                old_password_ended: false,
             },
         };
         let words = words(hostile, &content, Locale::ENGLISH);

@@ -15,6 +15,8 @@ diesel::table! {
         lease_token -> Nullable<Text>,
         created_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        telling -> Bool,
+        told -> Text,
     }
 }
 

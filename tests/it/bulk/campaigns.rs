@@ -19,7 +19,7 @@ pub(super) fn sums(shown: &Value) -> i64 {
 }
 
 /// The plain text of a mail.
-fn words(mail: &Received) -> String {
+pub(super) fn words(mail: &Received) -> String {
     mail.text.clone().expect("a part of plain text")
 }
 
@@ -261,40 +261,84 @@ async fn what_is_in_doubt_is_sent_again_as_the_same_mail_with_the_same_link(app:
     );
 }
 
-on_both!(who_has_not_come_is_reminded_with_the_same_link);
-async fn who_has_not_come_is_reminded_with_the_same_link(app: TestApp) {
+on_both!(what_is_in_doubt_of_a_cancelled_mailing_is_not_sent_again);
+async fn what_is_in_doubt_of_a_cancelled_mailing_is_not_sent_again(app: TestApp) {
+    let admin = operator(&app);
     let mailbox = app.mailbox().await;
-    let ids = people(&app, "re", 2).await;
-    let body = json!({ "name": "Come", "kind": "pre-registration", "audience": with_prefix("re"),
-        "remindAfterDays": 3 });
+    people(&app, "cd", 2).await;
+    let body = json!({ "name": "Over", "kind": "pre-registration", "audience": with_prefix("cd") });
     let id = start(&app, body).await;
-    until(&app, &id, "reminding").await;
-    let link = |text: &str| {
-        text.split_whitespace()
-            .find(|word| word.contains("/login-actions/link/"))
-            .expect("a link")
-            .to_owned()
+    until(&app, &id, "done").await;
+    let post = async |tail: &str| {
+        let path = format!("/campaigns/{id}/{tail}");
+        admin.call(Method::POST, &path, None).await
     };
-    let mail = mailbox.expect("re0001@people.example").await;
-    let first = link(&words(&mail));
-    let came = ids[0].clone();
-    app.advance(Duration::from_secs(60));
-    app.tx(move |tx| {
-        let now = tx.now()?;
-        vestibule::user::rows::note_sign_in(tx, &came, now)
+    assert_eq!(post("cancel?revokeLinks=true").await.status, 204);
+    app.database().execute(&format!(
+        "UPDATE outbox SET state = 'in_doubt', settled_at = NULL WHERE batch = '{id}' \
+         AND recipient = 'cd0000@people.example'"
+    ));
+    let refused = post("resend-in-doubt").await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let text = refused.body.to_string();
+    assert!(
+        text.contains("cancelled") && text.contains("a new campaign"),
+        "{text}"
+    );
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let doubtful = "SELECT recipient AS value FROM outbox WHERE state = 'in_doubt'";
+    assert_eq!(app.sql(doubtful), ["cd0000@people.example"]);
+    assert_eq!(mailbox.to("cd0000@people.example").len(), 1);
+    let events = "SELECT count(*) AS value FROM events WHERE kind = 'ADMIN_CAMPAIGN_RESEND'";
+    assert_eq!(app.count(events), 0);
+}
+
+on_both!(a_mailing_that_waits_for_the_mail_server_can_be_told_to_try);
+async fn a_mailing_that_waits_for_the_mail_server_can_be_told_to_try(app: TestApp) {
+    let admin = operator(&app);
+    let mailbox = app.mailbox().await;
+    people(&app, "tr", 2).await;
+    // A server that does not answer, and whose settings stay as they are.
+    let away = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = away.local_addr().expect("its address").port();
+    drop(away);
+    app.change_realm(move |realm| {
+        let port = port.to_string();
+        realm
+            .settings
+            .smtp_server
+            .insert("port".into(), port.into());
     })
     .await;
-    app.advance(Duration::from_secs(3 * 24 * 3600));
+    let body = json!({ "name": "Away", "kind": "pre-registration", "audience": with_prefix("tr") });
+    let id = start(&app, body).await;
+    let path = format!("/campaigns/{id}");
+    until(&app, &id, "paused").await;
+    let probe = "SELECT probe_at AS value FROM mail_pauses";
+    let resume = format!("{path}/resume");
+    assert_eq!(admin.call(Method::POST, &resume, None).await.status, 204);
+    // Tried, and found away still.
+    let soon = app.store().clock().now().plus_seconds(30).micros();
+    for _ in 0..200 {
+        if app.sql(probe)[0].parse::<i64>().expect("a time") > soon {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(admin.get(&path).await.body["state"], "paused");
+    // Back, without a word to this server.
+    let port = mailbox.port().to_string();
+    app.change_realm(move |realm| {
+        realm
+            .settings
+            .smtp_server
+            .insert("port".into(), port.into());
+    })
+    .await;
+    assert_eq!(admin.call(Method::POST, &resume, None).await.status, 204);
     let shown = until(&app, &id, "done").await;
-    assert_eq!(shown["funnel"]["signedIn"], 1, "{shown}");
-    assert_eq!(mailbox.to("re0000@people.example").len(), 1, "has come");
-    let mails = mailbox.to("re0001@people.example");
-    assert_eq!(mails.len(), 2);
-    assert_eq!(
-        link(&words(&mails[0])),
-        first,
-        "the same link while it lives"
-    );
+    assert_eq!(shown["funnel"]["sent"], 2, "{shown}");
+    assert_eq!(admin.call(Method::POST, &resume, None).await.status, 409);
 }
 
 on_both!(a_request_that_cannot_be_is_refused_with_what_to_do);

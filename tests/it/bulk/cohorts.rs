@@ -173,6 +173,61 @@ async fn everybody_of_an_order_is_told_at_every_address_that_counts(app: TestApp
     assert_eq!(all, 4);
 }
 
+on_both!(notices_of_an_order_leave_at_a_pace);
+/// Twenty a second, and few of them in the outbox at a time, so that other mail does not wait behind them.
+async fn notices_of_an_order_leave_at_a_pace(app: TestApp) {
+    let mailbox = app.mailbox().await;
+    people(&app, "no", 130).await;
+    let order = json!({ "filter": with_prefix("no"), "add": ["UPDATE_PASSWORD"] });
+    let started = std::time::Instant::now();
+    let answer = operator(&app).post("/users/required-actions", order).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let of = |states: &str| {
+        app.count(&format!(
+            "SELECT count(*) AS value FROM outbox WHERE template = 'password-reset-required' AND state IN ({states})"
+        ))
+    };
+    let mut seen: Vec<(Duration, i64)> = Vec::new();
+    loop {
+        let waits = of("'queued', 'held', 'leased', 'sending'");
+        assert!(waits <= 40, "{waits} wait in the outbox");
+        let sent = of("'sent'");
+        seen.push((started.elapsed(), sent));
+        if sent == 130 || started.elapsed() > Duration::from_secs(60) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(seen.last().unwrap().1, 130, "everybody is told");
+    for (place, (at, count)) in seen.iter().enumerate() {
+        let later = seen[place..]
+            .iter()
+            .take_while(|(then, _)| then.saturating_sub(*at) <= Duration::from_secs(2))
+            .last()
+            .unwrap();
+        let within = later.1 - count;
+        assert!(within <= 61, "{within} mails within two seconds");
+    }
+    assert!(
+        started.elapsed() >= Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+    for number in 0..130 {
+        let to = format!("no{number:04}@people.example");
+        assert_eq!(mailbox.to(&to).len(), 1, "{to}");
+    }
+    for _ in 0..100 {
+        if app.count("SELECT count(*) AS value FROM mail_paces") == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(app.count("SELECT count(*) AS value FROM mail_paces"), 0);
+    let left = "SELECT count(*) AS value FROM cohort_jobs WHERE telling";
+    assert_eq!(app.count(left), 0);
+}
+
 on_both!(the_caller_and_the_last_free_administrator_are_left_out_unless_named);
 async fn the_caller_and_the_last_free_administrator_are_left_out_unless_named(app: TestApp) {
     let manager = |name: &'static str| {

@@ -8,6 +8,7 @@ mod filters;
 mod invitations;
 mod kills;
 mod pace;
+mod reminders;
 mod retention;
 mod terminal;
 mod ways;
@@ -124,6 +125,17 @@ async fn people(app: &TestApp, prefix: &'static str, count: usize) -> Vec<UserId
         Ok(made)
     })
     .await
+}
+
+/// Quiet hours from so many seconds from now until so many, as the clock on the wall says in Tokyo.
+fn quiet(app: &TestApp, (from, to): (i64, i64)) -> Value {
+    let now = app.store().clock().now();
+    let wall = |seconds: i64| {
+        let at = now.plus_seconds(seconds + 9 * 3600);
+        let minutes = at.seconds().rem_euclid(24 * 3600) / 60;
+        format!("{:02}:{:02}", minutes / 60, minutes % 60)
+    };
+    json!({ "from": wall(from), "to": wall(to), "timeZone": "Asia/Tokyo" })
 }
 
 /// A filter for everybody whom [`people`] has made.

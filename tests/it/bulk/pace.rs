@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{operator, people, with_prefix};
+use super::{operator, people, quiet, with_prefix};
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
 
@@ -59,14 +59,7 @@ on_both!(nothing_is_sent_in_quiet_hours);
 async fn nothing_is_sent_in_quiet_hours(app: TestApp) {
     let mailbox = app.mailbox().await;
     people(&app, "qu", 2).await;
-    // From a minute ago until an hour from now, as the clock on the wall says in Tokyo.
-    let now = app.store().clock().now();
-    let wall = |seconds: i64| {
-        let at = now.plus_seconds(seconds + 9 * 3600);
-        let minutes = at.seconds().rem_euclid(24 * 3600) / 60;
-        format!("{:02}:{:02}", minutes / 60, minutes % 60)
-    };
-    let hours = json!({ "from": wall(-60), "to": wall(3600), "timeZone": "Asia/Tokyo" });
+    let hours = quiet(&app, (-60, 3600));
     let body = json!({ "name": "Quiet", "kind": "password-reset", "audience": with_prefix("qu"), "quietHours": hours });
     let admin = operator(&app);
     let answer = admin.post("/campaigns", body).await;
@@ -82,4 +75,54 @@ async fn nothing_is_sent_in_quiet_hours(app: TestApp) {
         .wait_for(&path, |shown| shown["state"] == "done")
         .await;
     assert_eq!(mailbox.to("qu0000@people.example").len(), 1);
+}
+
+on_both!(a_pace_of_one_domain_holds_and_others_pass);
+/// Twenty a minute to each domain, however it is spelled: the second mail to one waits for three seconds, and those to
+/// other domains do not wait behind it.
+async fn a_pace_of_one_domain_holds_and_others_pass(app: TestApp) {
+    let mailbox = app.mailbox().await;
+    people(&app, "dps", 4).await;
+    people(&app, "dpo", 12).await;
+    for (prefix, address) in [
+        ("dps0", "username || '@slow.example'"),
+        // The same domain.
+        ("dps0000", "username || '@Slow.Example'"),
+        ("dpo", "username || '@' || username || '.example'"),
+    ] {
+        app.database().execute(&format!(
+            "UPDATE users SET email = {address} WHERE username LIKE '{prefix}%'"
+        ));
+    }
+    let body = json!({ "name": "Domains", "kind": "password-reset", "audience": with_prefix("dp"),
+        "perDomainRatePerMinute": 20 });
+    let answer = operator(&app).post("/campaigns", body).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let id = answer.body["id"].as_str().expect("an id").to_owned();
+    let sent_to = |prefix: &str| {
+        let rows = app.sql(&format!(
+            "SELECT settled_at AS value FROM outbox WHERE batch = '{id}' AND state = 'sent' \
+             AND recipient LIKE '{prefix}%' ORDER BY settled_at"
+        ));
+        let times = rows.iter().map(|at| at.parse::<i64>().expect("a time"));
+        times.collect::<Vec<_>>()
+    };
+    let started = std::time::Instant::now();
+    while sent_to("dp").len() < 16 {
+        assert!(started.elapsed() < Duration::from_secs(60), "never sent");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (slow, others) = (sent_to("dps"), sent_to("dpo"));
+    assert_eq!((slow.len(), others.len()), (4, 12));
+    let second = 1_000_000;
+    assert!(
+        slow[3] - slow[0] >= 8 * second,
+        "three times three seconds: {slow:?}"
+    );
+    assert!(others[11] < slow[2], "the others pass: {others:?} {slow:?}");
+    assert_eq!(mailbox.to("dps0000@Slow.Example").len(), 1);
+    for number in 0..12 {
+        let to = format!("dpo{number:04}@dpo{number:04}.example");
+        assert_eq!(mailbox.to(&to).len(), 1, "{to}");
+    }
 }

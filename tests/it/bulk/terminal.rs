@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::commands::{address, shop};
+use super::commands::{address, shop, waiting};
 use crate::operations::process::Place;
 use crate::support::mailbox::Mailbox;
 use crate::support::terminal::{Recording, Terminal};
@@ -114,6 +114,57 @@ fn a_mailing_stopped_by_ctrl_c_goes_on_and_mails_nobody_twice() {
         }
     }
     Recording::new("vestibule user send-password-reset", scenes).keep("mailing");
+}
+
+/// Neither is what was done undone, nor does anything of it go on by itself.
+#[test]
+fn ending_old_passwords_stops_at_ctrl_c_and_mails_nobody() {
+    let (place, mailbox) = shop(5);
+    // Without an address: ending their passwords takes a while, and mailing them does not.
+    let silent = 15_000;
+    let mut file = String::from("username\n");
+    for number in 0..silent {
+        file.push_str(&format!("q{number:05}\n"));
+    }
+    std::fs::write(place.path("silent.csv"), file).expect("the file");
+    let imported = place.run(&["user", "import", "--realm", "shop", "silent.csv"]);
+    assert_eq!(imported.code, 0, "{}", imported.err);
+    let end = [&SEND[..5], &["--compromised", "--yes"]].concat();
+    let mut terminal = at_terminal(&place, &end);
+    // The bar moves while the job goes on.
+    terminal.wait(|shown| shown.contains("000 of 15005"));
+    terminal.press("\u{3}");
+    let stopped = terminal.ended();
+    stopped.assert(1, "of 15005 people have ended, and nobody was mailed");
+    let text = stopped.text();
+    assert!(text.contains('█'), "a bar: {text}");
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said: i64 = flat
+        .split_once("stopped: the old passwords of ")
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
+        .expect("how many");
+    assert!(said > 0 && said < 15_005 && said % 1000 == 0, "{said}");
+    assert_eq!(waiting(&place), said, "{text}");
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(waiting(&place), said, "nothing goes on by itself");
+    assert_eq!(mailed(&mailbox, 5), [0; 5]);
+    let list = ["campaign", "list", "--realm", "shop", "--json"];
+    assert_eq!(place.run(&list).json(), serde_json::json!([]));
+    assert!(
+        text.contains("/admin/realms/shop/jobs/"),
+        "how to undo: {text}"
+    );
+
+    let again = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("vestibule user "))
+        .expect("how to go on");
+    let words: Vec<&str> = std::iter::once("user").chain(again.split(' ')).collect();
+    let rest = place.run(&words);
+    assert_eq!(rest.code, 0, "{}", rest.err);
+    assert!(rest.out.contains("sent       5"), "{}", rest.out);
+    assert_eq!(waiting(&place), 15_005);
+    assert_eq!(mailed(&mailbox, 5), [1; 5]);
 }
 
 #[test]

@@ -62,7 +62,17 @@ fn purposes() -> Vec<Purpose> {
         issuer: "https://id.rosewood.example/realms/school".into(),
         seconds: 7 * 24 * 3600,
         username: Some("iris.meadow".into()),
+        old_password_ended: false,
     }));
+    all.push(Purpose::LinkExample {
+        kind: LinkKind::SetPassword,
+        subject: None,
+        app: None,
+        issuer: "https://id.rosewood.example/realms/school".into(),
+        seconds: 12 * 3600,
+        username: Some("iris.meadow".into()),
+        old_password_ended: true,
+    });
     for purpose in &all {
         match purpose {
             Purpose::VerifyEmailCode { .. }

@@ -12,8 +12,7 @@ use super::order::{self, Task};
 use super::rows::{self, Job};
 use crate::action::assign;
 use crate::action::kinds::update_password;
-use crate::admin::users::actions::{Done, Manner, Plan};
-use crate::admin::users::notices;
+use crate::admin::users::actions::{Manner, Plan};
 use crate::kernel::{Entropy, Timestamp, UserId};
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::engine::Engine;
@@ -69,10 +68,7 @@ pub fn next(
     lock(tx, &ids)?;
     let entropy = &engine.entropy;
     match &job.order.task {
-        Task::Change(plan) => {
-            let done = change(tx, entropy, (job, plan), &ids)?;
-            tell(tx, (engine, config), &ids, &done)?;
-        }
+        Task::Change(plan) => change(tx, entropy, (job, plan), &ids)?,
         Task::Undo {
             job: undone,
             at,
@@ -101,7 +97,7 @@ fn change(
     entropy: &Entropy,
     (job, plan): (&Job, &Plan),
     ids: &[UserId],
-) -> Result<BTreeMap<UserId, Done>, StoreError> {
+) -> Result<(), StoreError> {
     let named: Vec<&String> = plan.set.iter().chain(&plan.take).collect();
     db!(tx, |c| users::table
         .filter(users::id.eq_any(ids))
@@ -143,47 +139,8 @@ fn change(
     let waiting: BTreeSet<UserId> = waiting.into_iter().collect();
     let fresh: Vec<&UserId> = ids.iter().filter(|id| !waiting.contains(id)).collect();
     set_on_all(tx, entropy, plan, &fresh)?;
-    let on_all = Done {
-        waived: Vec::new(),
-        demanded: plan
-            .set
-            .iter()
-            .any(|action| action == update_password::NAME)
-            .then(|| plan.manner.setting(None).reset_proof),
-    };
-    let mut done: BTreeMap<UserId, Done> = fresh
-        .into_iter()
-        .map(|id| (id.clone(), on_all.clone()))
-        .collect();
-    for id in waiting {
-        let one = plan.carry_out(tx, entropy, &id)?;
-        done.insert(id, one);
-    }
-    Ok(done)
-}
-
-/// Tells everybody of a chunk what was done, by mails that let single ones pass.
-fn tell(
-    tx: &mut Tx<'_>,
-    at: (&Engine, &RealmConfig),
-    ids: &[UserId],
-    done: &BTreeMap<UserId, Done>,
-) -> Result<(), StoreError> {
-    if !at.0.mailer.is_configured(&at.1.realm) {
-        return Ok(());
-    }
-    let concerned = |id: &&UserId| {
-        done.get(*id)
-            .is_some_and(|one| one.demanded.is_some() || !one.waived.is_empty())
-    };
-    let told: Vec<&UserId> = ids.iter().filter(concerned).collect();
-    let now = tx.now()?;
-    let mut former = user::bulk::former_addresses(tx, &told, now)?;
-    for (id, user) in user::bulk::by_ids(tx, &told)? {
-        if let Some(one) = done.get(&id) {
-            let former = former.remove(&id).unwrap_or_default();
-            notices::of_order(tx, at, (&user, &former), one, now)?;
-        }
+    for id in &waiting {
+        plan.carry_out(tx, entropy, id)?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! `POST /users/required-actions`: actions set on, or taken from, everybody whom an audience finds.
 //!
 //! Up to [`AT_ONCE`] people are done within the call; more become a job that any node carries on ([`work`]). Either
-//! way the work is an [`Order`], done by [`chunk`], kept in [`rows`] with what was before, and can be undone.
+//! way the work is an [`Order`], done by [`chunk`], kept in [`rows`] with what was before, told by [`tell`], and can be
+//! undone.
 //! Leaves out the caller and the last administrator who is not gated, unless they are named by id; never touches
 //! somebody whose powers the caller lacks.
 
@@ -9,11 +10,12 @@ pub mod chunk;
 pub mod cleaner;
 pub mod order;
 pub mod rows;
+pub mod tell;
 pub mod work;
 
 use serde_json::{Value, json};
 
-use self::order::{Author, Order, Task};
+use self::order::{Author, Order, Task, Tells};
 use self::rows::{Job, State};
 use super::actions::{Manner, Plan};
 use super::audience::{self, canonical_or_same};
@@ -78,6 +80,7 @@ pub fn post(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         author: author(context),
         beyond: order::beyond(&context.config, &context.caller.powers),
         reason: text_of(&sent, "reason").map(str::to_owned),
+        tells: Tells::Everybody,
     };
     refuse_the_powerful_by_name(context, &order)?;
     begin(context, order, flag_of(&sent, "dryRun").unwrap_or(false))
@@ -148,6 +151,8 @@ fn begin(context: &mut Context<'_, '_>, order: Order, dry_run: bool) -> Outcome 
     job.state = State::Done;
     job.finished_at = Some(now);
     rows::update(context.tx, &job)?;
+    // The first of them hear of it as it becomes true.
+    tell::step(context.tx, engine, &job.id)?;
     Ok(Reply::Json(
         json!({ "id": job.id, "count": job.done, "skipped": skipped }),
     ))
@@ -230,6 +235,7 @@ pub fn undo(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         author: author(context),
         beyond: order::beyond(&context.config, &context.caller.powers),
         reason: ask.query("reason").map(str::to_owned),
+        tells: Tells::Everybody,
     };
     let realm = context.config.realm.id.clone();
     let count = rows::count_people(context.tx, &order.task)?;

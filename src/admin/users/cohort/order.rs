@@ -81,6 +81,18 @@ impl Task {
     }
 }
 
+/// Who is told of an order by a notice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tells {
+    /// Whomever it changes, at every address that counts.
+    #[default]
+    Everybody,
+    /// Addresses that were replaced lately, once [`rows::begin_telling`](super::rows::begin_telling) says so: a link is
+    /// mailed to everybody as well, and says it.
+    FormerAddresses,
+}
+
 /// An order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -95,6 +107,9 @@ pub struct Order {
     pub beyond: Vec<RoleId>,
     /// Why.
     pub reason: Option<String>,
+    /// Who is told.
+    #[serde(default)]
+    pub tells: Tells,
 }
 
 impl Order {

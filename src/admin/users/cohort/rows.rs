@@ -5,7 +5,7 @@
 
 use diesel::prelude::*;
 
-use super::order::{Order, Task};
+use super::order::{Order, Task, Tells};
 use crate::kernel::{Entropy, RealmId, Timestamp, UserId};
 use crate::store::schema::{cohort_jobs, cohort_people};
 use crate::store::{StoreError, Tx, corrupt, db};
@@ -74,6 +74,10 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Whether somebody is still to be told of it.
+    pub telling: bool,
+    /// The last id that was told.
+    pub told: String,
 }
 
 #[derive(Queryable, Selectable)]
@@ -90,6 +94,8 @@ struct JobRow {
     error: Option<String>,
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
+    telling: bool,
+    told: String,
 }
 
 impl TryFrom<JobRow> for Job {
@@ -114,6 +120,8 @@ impl TryFrom<JobRow> for Job {
             error: row.error,
             created_at: row.created_at,
             finished_at: row.finished_at,
+            telling: row.telling,
+            told: row.told,
         })
     }
 }
@@ -131,6 +139,8 @@ impl Job {
             id: entropy.uuid(now),
             realm_id: realm.clone(),
             state: State::Queued,
+            telling: matches!(order.task, Task::Change(_)) && order.tells == Tells::Everybody,
+            told: String::new(),
             order,
             total,
             done: 0,
@@ -162,6 +172,8 @@ pub fn insert(tx: &mut Tx<'_>, job: &Job) -> Result<(), StoreError> {
             cohort_jobs::place.eq(&job.place),
             cohort_jobs::lease_until.eq(Timestamp::from_micros(0)),
             cohort_jobs::created_at.eq(job.created_at),
+            cohort_jobs::telling.eq(job.telling),
+            cohort_jobs::told.eq(&job.told),
         ))
         .execute(c))?;
     Ok(())
@@ -331,4 +343,60 @@ pub fn count_people(tx: &mut Tx<'_>, task: &Task) -> Result<i64, StoreError> {
         .filter(cohort_people::job_id.eq(job))
         .count()
         .get_result(c))
+}
+
+/// The ended jobs of which people are still to be told, the oldest first, with their realms.
+///
+/// # Errors
+/// The database fails.
+pub fn to_tell(tx: &mut Tx<'_>) -> Result<Vec<(String, RealmId)>, StoreError> {
+    db!(tx, |c| cohort_jobs::table
+        .filter(cohort_jobs::telling.eq(true))
+        .filter(cohort_jobs::state.ne_all(OPEN))
+        .order((cohort_jobs::created_at, cohort_jobs::id))
+        .select((cohort_jobs::id, cohort_jobs::realm_id))
+        .load(c))
+}
+
+/// One of [`to_tell`], its row locked. `None`: everybody was told meanwhile.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn hold_telling(tx: &mut Tx<'_>, id: &str) -> Result<Option<Job>, StoreError> {
+    let row: Option<JobRow> = db!(tx, |c| diesel::update(
+        cohort_jobs::table
+            .filter(cohort_jobs::id.eq(id))
+            .filter(cohort_jobs::telling.eq(true))
+            .filter(cohort_jobs::state.ne_all(OPEN))
+    )
+    .set(cohort_jobs::telling.eq(true))
+    .returning(JobRow::as_returning())
+    .get_result(c)
+    .optional())?;
+    row.map(Job::try_from).transpose()
+}
+
+/// Notes who was told last, and whether anybody is left.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn note_told(
+    tx: &mut Tx<'_>,
+    id: &str,
+    (told, telling): (&str, bool),
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        cohort_jobs::table.filter(cohort_jobs::id.eq(id))
+    )
+    .set((cohort_jobs::told.eq(told), cohort_jobs::telling.eq(telling)))
+    .execute(c))?;
+    Ok(())
+}
+
+/// Lets an order tell whom it has changed; for one that does not by itself.
+///
+/// # Errors
+/// The database fails.
+pub fn begin_telling(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+    note_told(tx, id, ("", true))
 }

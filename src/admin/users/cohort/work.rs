@@ -23,8 +23,17 @@ const BREATH: Duration = Duration::from_millis(2);
 
 /// Works for as long as the server runs.
 pub async fn run(engine: Arc<Engine>) {
+    work(engine, None).await;
+}
+
+/// Works on one job alone, for a command that waits for it.
+pub async fn only(engine: Arc<Engine>, id: String) {
+    work(engine, Some(id)).await;
+}
+
+async fn work(engine: Arc<Engine>, only: Option<String>) {
     loop {
-        match once(&engine).await {
+        match once(&engine, only.clone()).await {
             Ok(true) => {}
             Ok(false) => tokio::time::sleep(POLL).await,
             Err(error) => {
@@ -35,15 +44,19 @@ pub async fn run(engine: Arc<Engine>) {
     }
 }
 
-/// Takes one job and works on it until it ends or is lost. `false`: there is none.
+/// Takes one job, that of the id where one is given, and works on it until it ends or is lost. `false`: there is none.
 ///
 /// # Errors
 /// The database fails; the job goes on once its lease has ended.
-pub async fn once(engine: &Arc<Engine>) -> Result<bool, StoreError> {
+async fn once(engine: &Arc<Engine>, only: Option<String>) -> Result<bool, StoreError> {
     let token = engine.entropy.token();
     let own = token.clone();
     let take = move |store: &Store| {
-        let Some(id) = store.read(rows::due)? else {
+        let due = match only {
+            Some(id) => Some(id),
+            None => store.read(rows::due)?,
+        };
+        let Some(id) = due else {
             return Ok::<_, StoreError>(None);
         };
         store.tx(|tx| Ok(rows::lease(tx, &id, &own, LEASE)?.then_some(id)))

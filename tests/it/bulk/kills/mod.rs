@@ -191,7 +191,7 @@ impl Stage {
         let resent = self.store.tx(|tx| orders::resend_in_doubt(tx, id));
         assert_eq!(
             resent.map_err(|error: StoreError| error).unwrap(),
-            Some(doubt)
+            Some(orders::Resent::Mails(doubt))
         );
         self.until_done(id, Duration::from_secs(300));
         let after = by_address(&self.ledger.arrivals());
