@@ -17,6 +17,7 @@ mod audience;
 pub mod bounce;
 pub mod cleaner;
 pub mod deeds;
+pub mod doubt;
 pub mod funnel;
 pub mod orders;
 pub mod quiet;

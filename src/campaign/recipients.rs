@@ -1,6 +1,7 @@
 //! Who a mailing is for, and what became of each: written down when it starts, and never forgotten.
 //!
-//! A recipient's row outlives their account, so that the sums stay true.
+//! A recipient's row outlives their account, so that the sums stay true. Its state is what became of the newest mail: a
+//! reminder counts as the first mail does, save that one which was called back leaves what came of the first.
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -8,6 +9,7 @@ use diesel::prelude::*;
 use crate::kernel::{Timestamp, UserId};
 use crate::link::LinkId;
 use crate::mail::OutboxId;
+use crate::store::dialect::coalesce;
 use crate::store::schema::{campaign_recipients as rows, outbox};
 use crate::store::{StoreError, Tx, db};
 
@@ -112,6 +114,19 @@ pub fn skip_waiting(tx: &mut Tx<'_>, campaign: &str, why: &str) -> Result<usize,
 /// The most outcomes that one transaction takes over from the outbox.
 const OUTCOMES: i64 = 1000;
 
+/// What became of somebody's newest mail.
+#[derive(Queryable)]
+struct Outcome {
+    user_id: UserId,
+    /// Whether it is a reminder.
+    reminder: bool,
+    state: String,
+    why: Option<String>,
+    at: Option<Timestamp>,
+    /// When the mail before it was settled.
+    before: Option<Timestamp>,
+}
+
 /// Takes over what became of the mails. Answers how many have changed.
 ///
 /// # Errors
@@ -119,53 +134,77 @@ const OUTCOMES: i64 = 1000;
 pub fn reap(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
     let now = tx.now()?;
     let ended = [SENT, BOUNCED, FAILED, IN_DOUBT, "cancelled"];
-    let changed: Vec<(UserId, String, Option<String>, Option<Timestamp>)> =
-        db!(tx, |c| rows::table
-            .inner_join(outbox::table.on(rows::outbox_id.eq(outbox::id.nullable())))
-            .filter(rows::campaign_id.eq(campaign))
-            .filter(rows::state.eq_any([QUEUED, IN_DOUBT]))
-            .filter(outbox::state.eq_any(ended))
-            .filter(outbox::state.ne(rows::state))
-            .limit(OUTCOMES)
-            .select((
-                rows::user_id,
-                outbox::state,
-                outbox::last_error,
-                outbox::settled_at,
-            ))
-            .load(c))?;
-    let gone: Vec<UserId> = db!(tx, |c| rows::table
+    let changed: Vec<Outcome> = db!(tx, |c| rows::table
+        .inner_join(
+            outbox::table
+                .on(coalesce(rows::reminder_id, rows::outbox_id).eq(outbox::id.nullable()))
+        )
+        .filter(rows::campaign_id.eq(campaign))
+        .filter(rows::state.eq_any([QUEUED, IN_DOUBT]))
+        .filter(outbox::state.eq_any(ended))
+        .filter(outbox::state.ne(rows::state))
+        .limit(OUTCOMES)
+        .select((
+            rows::user_id,
+            rows::reminder_id.is_not_null(),
+            outbox::state,
+            outbox::last_error,
+            outbox::settled_at,
+            rows::settled_at,
+        ))
+        .load(c))?;
+    let gone: Vec<(UserId, bool, Option<Timestamp>)> = db!(tx, |c| rows::table
         .filter(rows::campaign_id.eq(campaign))
         .filter(rows::state.eq(QUEUED))
-        .filter(not(exists(
-            outbox::table.filter(rows::outbox_id.eq(outbox::id.nullable())),
-        )))
+        .filter(not(exists(outbox::table.filter(
+            coalesce(rows::reminder_id, rows::outbox_id).eq(outbox::id.nullable())
+        ))))
         .limit(OUTCOMES)
-        .select(rows::user_id)
+        .select((
+            rows::user_id,
+            rows::reminder_id.is_not_null(),
+            rows::settled_at
+        ))
         .load(c))?;
     let count = changed.len().saturating_add(gone.len());
-    for user in gone {
-        skip(tx, (campaign, &user), "deleted", now)?;
-    }
-    for (user, state, why, at) in changed {
-        let state = if state == "cancelled" {
-            SKIPPED
+    for (user, reminder, before) in gone {
+        let key = (campaign, &user);
+        if reminder {
+            settle(tx, key, (SENT, None), before.unwrap_or(now))?;
         } else {
-            &state
+            skip(tx, key, "deleted", now)?;
+        }
+    }
+    for outcome in changed {
+        let at = outcome.at.unwrap_or(now);
+        let (state, why, at) = match (outcome.state.as_str(), outcome.reminder) {
+            ("cancelled", true) => (SENT, None, outcome.before.unwrap_or(at)),
+            ("cancelled", false) => (SKIPPED, outcome.why.as_deref(), at),
+            (state, _) => (state, outcome.why.as_deref(), at),
         };
-        db!(tx, |c| diesel::update(
-            rows::table
-                .filter(rows::campaign_id.eq(campaign))
-                .filter(rows::user_id.eq(&user))
-        )
-        .set((
-            rows::state.eq(state),
-            rows::reason.eq(&why),
-            rows::settled_at.eq(at.unwrap_or(now)),
-        ))
-        .execute(c))?;
+        settle(tx, (campaign, &outcome.user_id), (state, why), at)?;
     }
     Ok(count)
+}
+
+fn settle(
+    tx: &mut Tx<'_>,
+    (campaign, user): (&str, &UserId),
+    (state, why): (&str, Option<&str>),
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::user_id.eq(user))
+    )
+    .set((
+        rows::state.eq(state),
+        rows::reason.eq(why),
+        rows::settled_at.eq(at),
+    ))
+    .execute(c))?;
+    Ok(())
 }
 
 /// Whether somebody's mail is in doubt.
@@ -200,7 +239,26 @@ pub fn resent(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
     .execute(c))
 }
 
-/// Notes that a mail came back.
+/// Notes that one mail which was in doubt is on its way again.
+///
+/// # Errors
+/// The database fails.
+pub fn resent_one(tx: &mut Tx<'_>, campaign: &str, mail: &OutboxId) -> Result<usize, StoreError> {
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq(IN_DOUBT))
+            .filter(coalesce(rows::reminder_id, rows::outbox_id).eq(mail.as_str()))
+    )
+    .set((
+        rows::state.eq(QUEUED),
+        rows::reason.eq(None::<String>),
+        rows::settled_at.eq(None::<Timestamp>),
+    ))
+    .execute(c))
+}
+
+/// Notes that a mail came back. Answers the mailing that it is part of, and the link that was mailed first.
 ///
 /// # Errors
 /// The database fails.
@@ -209,7 +267,7 @@ pub fn came_back(
     mail: &OutboxId,
     why: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<(String, Option<String>)>, StoreError> {
     db!(tx, |c| diesel::update(
         rows::table.filter(
             rows::outbox_id
@@ -222,8 +280,9 @@ pub fn came_back(
         rows::reason.eq(why),
         rows::settled_at.eq(now),
     ))
-    .execute(c))?;
-    Ok(())
+    .returning((rows::campaign_id, rows::link_id))
+    .get_result(c)
+    .optional())
 }
 
 /// How many recipients there are in each state.
@@ -238,7 +297,8 @@ pub fn states(tx: &mut Tx<'_>, campaign: &str) -> Result<Vec<(String, i64)>, Sto
         .load(c))
 }
 
-/// How many of those handed over since then were sent and how many bounced; of all where no time is given.
+/// How many of those handed over since then were sent and how many bounced; of all where no time is given. While
+/// people are reminded, of the reminders alone.
 ///
 /// # Errors
 /// The database fails.
@@ -246,15 +306,28 @@ pub fn judged(
     tx: &mut Tx<'_>,
     campaign: &str,
     since: Option<Timestamp>,
+    reminders: bool,
 ) -> Result<(i64, i64), StoreError> {
     let since = since.unwrap_or(Timestamp::from_micros(0));
-    let counted: Vec<(String, i64)> = db!(tx, |c| rows::table
-        .filter(rows::campaign_id.eq(campaign))
-        .filter(rows::state.eq_any([SENT, BOUNCED]))
-        .filter(rows::handed_at.ge(since))
-        .group_by(rows::state)
-        .select((rows::state, diesel::dsl::count_star()))
-        .load(c))?;
+    let known = [SENT, BOUNCED];
+    let counted: Vec<(String, i64)> = if reminders {
+        db!(tx, |c| rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq_any(known))
+            .filter(rows::reminder_id.is_not_null())
+            .filter(rows::reminded_at.ge(since))
+            .group_by(rows::state)
+            .select((rows::state, diesel::dsl::count_star()))
+            .load(c))?
+    } else {
+        db!(tx, |c| rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq_any(known))
+            .filter(rows::handed_at.ge(since))
+            .group_by(rows::state)
+            .select((rows::state, diesel::dsl::count_star()))
+            .load(c))?
+    };
     let of = |wanted: &str| {
         let found = counted.iter().find(|(state, _)| state == wanted);
         found.map_or(0, |(_, count)| *count)
@@ -271,8 +344,17 @@ pub fn handed_anew(tx: &mut Tx<'_>, campaign: &str, now: Timestamp) -> Result<()
         rows::table
             .filter(rows::campaign_id.eq(campaign))
             .filter(rows::state.eq(QUEUED))
+            .filter(rows::reminder_id.is_null())
     )
     .set(rows::handed_at.eq(now))
+    .execute(c))?;
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq(QUEUED))
+            .filter(rows::reminder_id.is_not_null())
+    )
+    .set(rows::reminded_at.eq(now))
     .execute(c))?;
     Ok(())
 }
@@ -370,7 +452,7 @@ pub fn first_unreminded(tx: &mut Tx<'_>, campaign: &str) -> Result<Option<Timest
     Ok(found.flatten())
 }
 
-/// Notes that somebody was reminded, or needs to be no more.
+/// Notes that somebody's reminder was handed over, or that they need none any more.
 ///
 /// # Errors
 /// The database fails.
@@ -388,6 +470,7 @@ pub fn reminded(
     .set((
         rows::reminded_at.eq(now),
         rows::reminder_id.eq(mail.map(OutboxId::as_str)),
+        mail.map(|_| rows::state.eq(QUEUED)),
     ))
     .execute(c))?;
     Ok(())

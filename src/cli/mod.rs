@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod following;
 mod keys;
+mod mail;
 mod mailing;
 mod migrate;
 mod output;
@@ -59,6 +60,9 @@ enum Command {
     /// Running and past mailings.
     #[command(subcommand)]
     Campaign(campaign::Command),
+    /// Single mails of which nobody knows whether they went out.
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Administrators, for whoever has the host: break glass.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -119,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Campaign(command) => {
             load(config).and_then(|config| campaign::run(&config, &command))
         }
+        Command::Mail(command) => load(config).and_then(|config| mail::run(&config, &command)),
         Command::Admin(command) => load(config).and_then(|config| admin::run(&config, command)),
     };
     match result {
