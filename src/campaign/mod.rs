@@ -20,6 +20,7 @@ pub mod deeds;
 pub mod doubt;
 pub mod funnel;
 pub mod orders;
+mod outcomes;
 pub mod quiet;
 pub mod recipients;
 pub mod rows;

@@ -271,7 +271,9 @@ fn has_done(server: &Server<'_>, token: &str, (command, said): (&str, &str)) {
     } else if command.contains("/mail/bounces") {
         let answer: serde_json::Value = serde_json::from_str(said).unwrap();
         assert_eq!(answer, serde_json::json!({ "count": 1, "failed": true }));
-        assert_eq!(get("/users/count?mailState=bounced"), 1);
+        let bounced = get("/mails?state=bounced");
+        assert_eq!(bounced.as_array().map(Vec::len), Some(1), "{bounced}");
+        assert_eq!(bounced[0]["email"], "cleo@people.example");
     } else {
         panic!("nobody has said what this does: {command}");
     }
