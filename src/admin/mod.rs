@@ -20,6 +20,7 @@ pub mod import_rights;
 pub mod imports;
 pub mod json;
 pub mod links;
+pub mod mails;
 pub mod powers;
 pub mod realms;
 pub mod representation;
@@ -305,6 +306,8 @@ fn of_campaigns(table: Table) -> Table {
         .post(&at("resend-in-doubt"), campaigns::resend_in_doubt)
         .get(&at("recipients"), campaigns::recipients::list)
         .post("/{realm}/mail/bounces", campaigns::bounces)
+        .get("/{realm}/mails", mails::list)
+        .post("/{realm}/mails/{mail}/resend", mails::resend)
 }
 
 /// Roles by name, below the realm or one of its clients.

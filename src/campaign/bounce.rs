@@ -6,10 +6,12 @@
 use mail_parser::{Message, MessageParser, MimeHeaders as _, PartType};
 
 use super::recipients;
-use crate::kernel::{Entropy, RealmId};
+use crate::kernel::{Entropy, RealmId, UserId};
+use crate::link;
 use crate::mail::OutboxId;
-use crate::mail::outbox::batch;
-use crate::store::events::{self, Event};
+use crate::mail::outbox::{audit, batch};
+use crate::mail::said::impersonal;
+use crate::store::events;
 use crate::store::{StoreError, Tx};
 
 /// The longest reason that is kept, in characters.
@@ -124,16 +126,32 @@ pub fn note(
         else {
             continue;
         };
-        if batch::came_back(tx, (realm, &mail), &report.reason, now)? {
-            recipients::came_back(tx, &mail, &report.reason, now)?;
-            let event = Event::new(realm, "MAIL_BOUNCED")
-                .detail("mail", mail.as_str())
-                .detail("reason", report.reason.as_str());
-            events::record(tx, entropy, now, event)?;
-            count = count.saturating_add(1);
-        }
+        let reason = report.reason.as_str();
+        let Some((user, address)) = batch::came_back(tx, (realm, &mail), reason, now)? else {
+            continue;
+        };
+        let (campaign, first) = recipients::came_back(tx, &mail, reason, now)?.unzip();
+        let link = match &user {
+            Some(user) => link_of(tx, user, &mail)?,
+            None => None,
+        };
+        let link = link.or(first.flatten());
+        let part = (campaign.as_deref(), link.as_deref());
+        let event = audit::event(audit::BOUNCED, (realm, &mail), user.as_ref(), part)
+            .detail("reason", impersonal(reason, &address));
+        events::record(tx, entropy, now, event)?;
+        count = count.saturating_add(1);
     }
     Ok(count)
+}
+
+/// The link that was made for that mail.
+fn link_of(tx: &mut Tx<'_>, user: &UserId, mail: &OutboxId) -> Result<Option<String>, StoreError> {
+    let links = link::of_user(tx, user)?;
+    let found = links
+        .into_iter()
+        .find(|link| link.mail_id.as_ref() == Some(mail));
+    Ok(found.map(|link| link.id.as_str().to_owned()))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Who a mailing is for, and what became of each: written down when it starts, and never forgotten.
 //!
-//! A recipient's row outlives their account, so that the sums stay true.
+//! A recipient's row outlives their account, so that the sums stay true. Its state is what became of the newest mail
+//! (`outcomes.rs`).
 
-use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 
+pub use super::outcomes::{any_in_doubt, came_back, reap, resent, resent_one};
 use crate::kernel::{Timestamp, UserId};
 use crate::link::LinkId;
 use crate::mail::OutboxId;
-use crate::store::schema::{campaign_recipients as rows, outbox};
+use crate::store::schema::campaign_recipients as rows;
 use crate::store::{StoreError, Tx, db};
 
 /// Not handed over yet.
@@ -109,123 +110,6 @@ pub fn skip_waiting(tx: &mut Tx<'_>, campaign: &str, why: &str) -> Result<usize,
     .execute(c))
 }
 
-/// The most outcomes that one transaction takes over from the outbox.
-const OUTCOMES: i64 = 1000;
-
-/// Takes over what became of the mails. Answers how many have changed.
-///
-/// # Errors
-/// The database fails.
-pub fn reap(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
-    let now = tx.now()?;
-    let ended = [SENT, BOUNCED, FAILED, IN_DOUBT, "cancelled"];
-    let changed: Vec<(UserId, String, Option<String>, Option<Timestamp>)> =
-        db!(tx, |c| rows::table
-            .inner_join(outbox::table.on(rows::outbox_id.eq(outbox::id.nullable())))
-            .filter(rows::campaign_id.eq(campaign))
-            .filter(rows::state.eq_any([QUEUED, IN_DOUBT]))
-            .filter(outbox::state.eq_any(ended))
-            .filter(outbox::state.ne(rows::state))
-            .limit(OUTCOMES)
-            .select((
-                rows::user_id,
-                outbox::state,
-                outbox::last_error,
-                outbox::settled_at,
-            ))
-            .load(c))?;
-    let gone: Vec<UserId> = db!(tx, |c| rows::table
-        .filter(rows::campaign_id.eq(campaign))
-        .filter(rows::state.eq(QUEUED))
-        .filter(not(exists(
-            outbox::table.filter(rows::outbox_id.eq(outbox::id.nullable())),
-        )))
-        .limit(OUTCOMES)
-        .select(rows::user_id)
-        .load(c))?;
-    let count = changed.len().saturating_add(gone.len());
-    for user in gone {
-        skip(tx, (campaign, &user), "deleted", now)?;
-    }
-    for (user, state, why, at) in changed {
-        let state = if state == "cancelled" {
-            SKIPPED
-        } else {
-            &state
-        };
-        db!(tx, |c| diesel::update(
-            rows::table
-                .filter(rows::campaign_id.eq(campaign))
-                .filter(rows::user_id.eq(&user))
-        )
-        .set((
-            rows::state.eq(state),
-            rows::reason.eq(&why),
-            rows::settled_at.eq(at.unwrap_or(now)),
-        ))
-        .execute(c))?;
-    }
-    Ok(count)
-}
-
-/// Whether somebody's mail is in doubt.
-///
-/// # Errors
-/// The database fails.
-pub fn any_in_doubt(tx: &mut Tx<'_>, campaign: &str) -> Result<bool, StoreError> {
-    let found: Option<UserId> = db!(tx, |c| rows::table
-        .filter(rows::campaign_id.eq(campaign))
-        .filter(rows::state.eq(IN_DOUBT))
-        .select(rows::user_id)
-        .first(c)
-        .optional())?;
-    Ok(found.is_some())
-}
-
-/// Notes that mails in doubt are on their way again.
-///
-/// # Errors
-/// The database fails.
-pub fn resent(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
-    db!(tx, |c| diesel::update(
-        rows::table
-            .filter(rows::campaign_id.eq(campaign))
-            .filter(rows::state.eq(IN_DOUBT))
-    )
-    .set((
-        rows::state.eq(QUEUED),
-        rows::reason.eq(None::<String>),
-        rows::settled_at.eq(None::<Timestamp>),
-    ))
-    .execute(c))
-}
-
-/// Notes that a mail came back.
-///
-/// # Errors
-/// The database fails.
-pub fn came_back(
-    tx: &mut Tx<'_>,
-    mail: &OutboxId,
-    why: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::update(
-        rows::table.filter(
-            rows::outbox_id
-                .eq(mail.as_str())
-                .or(rows::reminder_id.eq(mail.as_str()))
-        )
-    )
-    .set((
-        rows::state.eq(BOUNCED),
-        rows::reason.eq(why),
-        rows::settled_at.eq(now),
-    ))
-    .execute(c))?;
-    Ok(())
-}
-
 /// How many recipients there are in each state.
 ///
 /// # Errors
@@ -238,7 +122,8 @@ pub fn states(tx: &mut Tx<'_>, campaign: &str) -> Result<Vec<(String, i64)>, Sto
         .load(c))
 }
 
-/// How many of those handed over since then were sent and how many bounced; of all where no time is given.
+/// How many of those handed over since then were sent and how many bounced; of all where no time is given. While
+/// people are reminded, of the reminders alone.
 ///
 /// # Errors
 /// The database fails.
@@ -246,15 +131,28 @@ pub fn judged(
     tx: &mut Tx<'_>,
     campaign: &str,
     since: Option<Timestamp>,
+    reminders: bool,
 ) -> Result<(i64, i64), StoreError> {
     let since = since.unwrap_or(Timestamp::from_micros(0));
-    let counted: Vec<(String, i64)> = db!(tx, |c| rows::table
-        .filter(rows::campaign_id.eq(campaign))
-        .filter(rows::state.eq_any([SENT, BOUNCED]))
-        .filter(rows::handed_at.ge(since))
-        .group_by(rows::state)
-        .select((rows::state, diesel::dsl::count_star()))
-        .load(c))?;
+    let known = [SENT, BOUNCED];
+    let counted: Vec<(String, i64)> = if reminders {
+        db!(tx, |c| rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq_any(known))
+            .filter(rows::reminder_id.is_not_null())
+            .filter(rows::reminded_at.ge(since))
+            .group_by(rows::state)
+            .select((rows::state, diesel::dsl::count_star()))
+            .load(c))?
+    } else {
+        db!(tx, |c| rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq_any(known))
+            .filter(rows::handed_at.ge(since))
+            .group_by(rows::state)
+            .select((rows::state, diesel::dsl::count_star()))
+            .load(c))?
+    };
     let of = |wanted: &str| {
         let found = counted.iter().find(|(state, _)| state == wanted);
         found.map_or(0, |(_, count)| *count)
@@ -271,8 +169,17 @@ pub fn handed_anew(tx: &mut Tx<'_>, campaign: &str, now: Timestamp) -> Result<()
         rows::table
             .filter(rows::campaign_id.eq(campaign))
             .filter(rows::state.eq(QUEUED))
+            .filter(rows::reminder_id.is_null())
     )
     .set(rows::handed_at.eq(now))
+    .execute(c))?;
+    db!(tx, |c| diesel::update(
+        rows::table
+            .filter(rows::campaign_id.eq(campaign))
+            .filter(rows::state.eq(QUEUED))
+            .filter(rows::reminder_id.is_not_null())
+    )
+    .set(rows::reminded_at.eq(now))
     .execute(c))?;
     Ok(())
 }
@@ -370,7 +277,7 @@ pub fn first_unreminded(tx: &mut Tx<'_>, campaign: &str) -> Result<Option<Timest
     Ok(found.flatten())
 }
 
-/// Notes that somebody was reminded, or needs to be no more.
+/// Notes that somebody's reminder was handed over, or that they need none any more.
 ///
 /// # Errors
 /// The database fails.
@@ -388,6 +295,7 @@ pub fn reminded(
     .set((
         rows::reminded_at.eq(now),
         rows::reminder_id.eq(mail.map(OutboxId::as_str)),
+        mail.map(|_| rows::state.eq(QUEUED)),
     ))
     .execute(c))?;
     Ok(())

@@ -137,10 +137,8 @@ fn forward(
     if !campaign.frozen {
         return freeze(tx, engine, campaign, now);
     }
-    if bounces_too_much(tx, campaign)? {
-        orders::rest(tx, campaign, "bounce-rate")?;
-        tracing::warn!(campaign = %campaign.id, "a mailing rests: too many of its mails bounce");
-        return orders::note(tx, &engine.entropy, campaign, "CAMPAIGN_STOPPED_BY_BOUNCES");
+    if stopped_by_bounces(tx, engine, campaign)? {
+        return Ok(());
     }
     if let Some(end) = quiet_until(campaign, now) {
         batch::hold(tx, &campaign.id)?;
@@ -217,11 +215,27 @@ fn bounces_too_much(tx: &mut Tx<'_>, campaign: &Campaign) -> Result<bool, StoreE
         return Ok(false);
     };
     let since = campaign.settings.bounces_since;
-    let (sent, bounced) = recipients::judged(tx, &campaign.id, since)?;
+    let reminders = campaign.state == State::Reminding;
+    let (sent, bounced) = recipients::judged(tx, &campaign.id, since, reminders)?;
     let known = sent.saturating_add(bounced);
     #[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
     let rate = bounced as f64 / known.max(1) as f64;
     Ok(known >= SAMPLE && rate >= limit)
+}
+
+/// Lets a mailing rest of which too many mails bounce. `false`: it goes on.
+fn stopped_by_bounces(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    campaign: &mut Campaign,
+) -> Result<bool, StoreError> {
+    if !bounces_too_much(tx, campaign)? {
+        return Ok(false);
+    }
+    orders::rest(tx, campaign, "bounce-rate")?;
+    tracing::warn!(campaign = %campaign.id, "a mailing rests: too many of its mails bounce");
+    orders::note(tx, &engine.entropy, campaign, "CAMPAIGN_STOPPED_BY_BOUNCES")?;
+    Ok(true)
 }
 
 /// Gives somebody a link and a mail, or passes over them.
@@ -291,6 +305,9 @@ fn remind(
     (realm, campaign): (&Realm, &mut Campaign),
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    if stopped_by_bounces(tx, engine, campaign)? {
+        return Ok(());
+    }
     let days = campaign.settings.remind_after_days.unwrap_or(0);
     if let Some(end) = quiet_until(campaign, now) {
         batch::hold(tx, &campaign.id)?;
@@ -322,7 +339,10 @@ fn remind(
             let due = sent.plus_seconds(days.saturating_mul(DAY));
             campaign.wake_at = due.max(campaign.wake_at);
         }
-        None if open == 0 => finish(tx, engine, campaign, now)?,
+        None if open == 0 => {
+            recipients::reap(tx, &campaign.id)?;
+            finish(tx, engine, campaign, now)?;
+        }
         None => {}
     }
     Ok(())

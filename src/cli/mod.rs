@@ -10,6 +10,7 @@ mod doctor;
 mod ending;
 mod following;
 mod keys;
+mod mail;
 mod mailing;
 mod migrate;
 mod output;
@@ -61,6 +62,9 @@ enum Command {
     /// Running and past mailings.
     #[command(subcommand)]
     Campaign(campaign::Command),
+    /// Single mails of which nobody knows whether they went out.
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Administrators, for whoever has the host: break glass.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -121,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Campaign(command) => {
             load(config).and_then(|config| campaign::run(&config, &command))
         }
+        Command::Mail(command) => load(config).and_then(|config| mail::run(&config, &command)),
         Command::Admin(command) => load(config).and_then(|config| admin::run(&config, command)),
     };
     match result {

@@ -15,6 +15,7 @@ pub mod pace;
 pub mod pause;
 mod render;
 mod retry;
+pub mod said;
 mod sender;
 mod smtp;
 pub mod transport;

@@ -14,12 +14,15 @@
 //! sends nothing; what is `in_doubt` after a crash stays so until a person decides. Settled rows keep no content.
 //! Called by the sender, and by whoever has something to say through [`queue`].
 
+pub mod audit;
 pub mod batch;
+mod entries;
 mod lease;
 
 use diesel::prelude::*;
 
 use super::message::Message;
+pub use entries::{Entry, by_id, list};
 pub use lease::{
     Claim, Outcome, Recovered, begin_sending, due_realms, has_ended_leases, lease, recover, settle,
 };
@@ -217,75 +220,4 @@ pub fn resend_in_doubt(
     ))
     .execute(c))?;
     Ok(changed == 1)
-}
-
-/// A mail as administrators see it.
-#[derive(Clone)]
-pub struct Entry {
-    /// Its id.
-    pub id: OutboxId,
-    /// Where it goes.
-    pub recipient: String,
-    /// Its purpose.
-    pub template: String,
-    /// Where it stands.
-    pub state: State,
-    /// How often it was tried.
-    pub attempts: i64,
-    /// When it is tried next, where it is queued.
-    pub not_before: Timestamp,
-    /// What the server or we had to say about it.
-    pub last_error: Option<String>,
-    /// When it was sent, refused, given up or called back.
-    pub settled_at: Option<Timestamp>,
-}
-
-type EntryRow = (
-    OutboxId,
-    String,
-    String,
-    String,
-    i64,
-    Timestamp,
-    Option<String>,
-    Option<Timestamp>,
-);
-
-/// The realm's mail of that id.
-///
-/// # Errors
-/// The database fails or holds a state that this version does not know.
-pub fn by_id(tx: &mut Tx<'_>, realm: &RealmId, id: &OutboxId) -> Result<Option<Entry>, StoreError> {
-    let row: Option<EntryRow> = db!(tx, |c| outbox::table
-        .filter(outbox::id.eq(id))
-        .filter(outbox::realm_id.eq(realm))
-        .select((
-            outbox::id,
-            outbox::recipient,
-            outbox::template,
-            outbox::state,
-            outbox::attempts,
-            outbox::not_before,
-            outbox::last_error,
-            outbox::settled_at,
-        ))
-        .first(c)
-        .optional())?;
-    row.map(
-        |(id, recipient, template, state, attempts, not_before, last_error, settled_at)| {
-            let state =
-                State::parse(&state).ok_or_else(|| corrupt("outbox", "state", &id, &state))?;
-            Ok(Entry {
-                id,
-                recipient,
-                template,
-                state,
-                attempts,
-                not_before,
-                last_error,
-                settled_at,
-            })
-        },
-    )
-    .transpose()
 }

@@ -255,8 +255,11 @@ impl Inner {
         Box::pin(async move {
             let work = move |tx: &mut Tx<'_>| {
                 let state = outbox::settle(tx, &entropy, &claim, &outcome)?;
-                if let (Some(State::Sent), Some(link)) = (state, &link) {
-                    links.handed_over(tx, link, &claim.id)?;
+                if let (Some(state), Some(link)) = (state, &link) {
+                    if state == State::Sent {
+                        links.handed_over(tx, link, &claim.id)?;
+                    }
+                    outbox::audit::settled(tx, &entropy, (&claim, link), (state, &outcome))?;
                 }
                 let turned = match &door {
                     Some(Some((kind, why))) => {

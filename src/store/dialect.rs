@@ -221,6 +221,11 @@ diesel::define_sql_function! {
     fn lower(text: Nullable<Text>) -> Nullable<Text>;
 }
 
+diesel::define_sql_function! {
+    /// The first of the two that is there.
+    fn coalesce(first: Nullable<Text>, second: Nullable<Text>) -> Nullable<Text>;
+}
+
 /// Teaches a connection to SQLite what PostgreSQL knows by itself.
 ///
 /// # Errors

@@ -54,8 +54,16 @@ impl MailState {
         Self::ALL.into_iter().map(|(_, word)| word).collect()
     }
 
+    /// The word for a state of the outbox.
+    pub fn word_of(stored: &str) -> Option<&'static str> {
+        Self::ALL
+            .into_iter()
+            .find(|(state, _)| state.stored().contains(&stored))
+            .map(|(_, word)| word)
+    }
+
     /// The states of the outbox that it stands for.
-    pub(super) const fn stored(self) -> &'static [&'static str] {
+    pub const fn stored(self) -> &'static [&'static str] {
         match self {
             Self::Queued => &["queued", "held", "leased", "sending"],
             Self::Sent => &["sent"],

@@ -9,6 +9,7 @@ use crate::admin::error::AdminError;
 use crate::campaign::deeds::{self, Deeds};
 use crate::campaign::recipients::{self, Recipient};
 use crate::kernel::{Timestamp, UserId};
+use crate::web::spreadsheet;
 
 /// So many are shown in one portion.
 const PORTION: i64 = 500;
@@ -21,7 +22,7 @@ pub fn list(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["view-users", "manage-users"])?;
     find(context, ask)?;
     Ok(match ask.text("format") {
-        Some("csv") => Reply::Stream("text/csv; charset=utf-8", file),
+        Some("csv") => Reply::Stream(spreadsheet::CSV, file),
         None | Some("json") => {
             let page = ask.page(Some(100))?;
             match page.max {
@@ -131,66 +132,34 @@ fn file(
     after: Option<&str>,
 ) -> Result<(String, Option<String>), AdminError> {
     let (rows, next) = portion(context, ask, after, PORTION)?;
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
-    let failed =
-        |error: csv::Error| AdminError::Bad(format!("The file cannot be written: {error}"));
-    if after.is_none() {
-        writer.write_record(COLUMNS).map_err(failed)?;
-    }
+    let mut text = if after.is_none() {
+        spreadsheet::row(COLUMNS)
+    } else {
+        String::new()
+    };
     for (row, did) in &rows {
-        let cells = [
-            row.username.clone(),
-            row.email.clone().unwrap_or_default(),
-            shown_state(&row.state).to_owned(),
-            row.reason.clone().unwrap_or_default(),
-            time(row.settled_at),
-            time(row.reminded_at),
-            time(did.opened_at),
-            time(did.password_set_at),
-            time(did.signed_in_at),
+        let times = [
+            row.settled_at,
+            row.reminded_at,
+            did.opened_at,
+            did.password_set_at,
+            did.signed_in_at,
+        ]
+        .map(time);
+        let words = [
+            row.username.as_str(),
+            row.email.as_deref().unwrap_or_default(),
+            shown_state(&row.state),
+            row.reason.as_deref().unwrap_or_default(),
         ];
-        writer.write_record(cells.map(harmless)).map_err(failed)?;
+        let cells = words.into_iter().chain(times.iter().map(String::as_str));
+        text.push_str(&spreadsheet::row(cells));
     }
-    let bytes = writer
-        .into_inner()
-        .map_err(|error| AdminError::Bad(format!("The file cannot be written: {error}")))?;
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), next))
+    Ok((text, next))
 }
 
 fn time(at: Option<Timestamp>) -> String {
     at.and_then(|at| chrono::DateTime::from_timestamp_micros(at.micros()))
         .map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string())
         .unwrap_or_default()
-}
-
-/// A cell that no spreadsheet takes for a formula (threat V148): what begins like one gets a quote before it.
-fn harmless(cell: String) -> String {
-    let looks_like_a_formula = cell
-        .trim_start()
-        .starts_with(['=', '+', '-', '@', '|', '%'])
-        || cell.starts_with(['\t', '\r', '\n']);
-    if looks_like_a_formula {
-        format!("'{cell}")
-    } else {
-        cell
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula() {
-        for bad in [
-            "=1+1", "+1", "-1", "@sum(a1)", "\t=1", " =1", "\r=1", "|cmd",
-        ] {
-            assert!(harmless(bad.to_owned()).starts_with('\''), "{bad:?}");
-        }
-        for fine in ["ann", "a@x.example", "a=b", ""] {
-            assert_eq!(harmless(fine.to_owned()), fine);
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::{OutboxId, State};
-use crate::kernel::{RealmId, Timestamp};
+use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::store::schema::outbox;
 use crate::store::{StoreError, Tx, db};
 use crate::web::texts::Locale;
@@ -116,7 +116,10 @@ pub fn resend_in_doubt(tx: &mut Tx<'_>, batch: &str) -> Result<usize, StoreError
     .execute(c))
 }
 
-/// Notes that a mail which was sent, or may have been, came back: relays bounce later than they accept. `false`: there
+/// A mail that came back: whose it is, and where it went.
+pub type CameBack = (Option<UserId>, String);
+
+/// Notes that a mail which was sent, or may have been, came back: relays bounce later than they accept. `None`: there
 /// is no such mail, or that was known.
 ///
 /// # Errors
@@ -126,9 +129,9 @@ pub fn came_back(
     (realm, mail): (&RealmId, &OutboxId),
     why: &str,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<CameBack>, StoreError> {
     let went_out = [State::Sent.as_str(), State::InDoubt.as_str()];
-    let changed = db!(tx, |c| diesel::update(
+    db!(tx, |c| diesel::update(
         outbox::table
             .filter(outbox::id.eq(mail))
             .filter(outbox::realm_id.eq(realm))
@@ -141,6 +144,7 @@ pub fn came_back(
         outbox::lease_token.eq(None::<String>),
         outbox::settled_at.eq(now),
     ))
-    .execute(c))?;
-    Ok(changed == 1)
+    .returning((outbox::user_id, outbox::recipient))
+    .get_result(c)
+    .optional())
 }

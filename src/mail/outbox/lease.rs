@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::{OutboxId, State, place};
 use crate::kernel::seal::Keyring;
-use crate::kernel::{Entropy, RealmId, Timestamp};
+use crate::kernel::{Entropy, RealmId, Timestamp, UserId};
 use crate::mail::message::Content;
 use crate::mail::pace::{self, Turn};
 use crate::mail::retry;
@@ -19,6 +19,8 @@ pub struct Claim {
     pub id: OutboxId,
     /// The realm that sends it.
     pub realm_id: RealmId,
+    /// Whose mail it is.
+    pub user_id: Option<UserId>,
     /// Whose very bytes it goes to.
     pub recipient: String,
     /// The tag of its language.
@@ -27,6 +29,8 @@ pub struct Claim {
     pub attempts: i64,
     /// When it stops being worth sending.
     pub expires_at: Timestamp,
+    /// The batch that it is part of.
+    pub batch: Option<String>,
     content_sealed: Vec<u8>,
     lease_token: Option<String>,
 }

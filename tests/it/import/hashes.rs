@@ -26,6 +26,7 @@ fn user(app: &TestApp, username: &str) -> User {
 
 on_both!(everybody_of_a_keycloak_export_signs_in);
 /// A real export of Keycloak 26.7.3 with the passwords that open it; `credentials[].temporary` and the flags hold.
+/// V149: whoever came without a password has none.
 async fn everybody_of_a_keycloak_export_signs_in(app: TestApp) {
     let options = Options {
         create_missing: true,
@@ -92,7 +93,6 @@ async fn everybody_of_a_keycloak_export_signs_in(app: TestApp) {
             assert_eq!(again.status, answer.status, "{username} {}", again.body);
         }
     }
-    // V149: whoever came without a password has none.
     let none = user(&app, "no-password");
     assert_eq!(app.password_hash(&none).await, None);
     for guess in ["", "!", "no-password"] {
@@ -117,6 +117,7 @@ async fn everybody_of_a_keycloak_export_signs_in(app: TestApp) {
 }
 
 on_both!(hashes_of_many_systems_open_and_are_replaced);
+/// V127: an expensive hash is refused by itself; V148: weak ones are named, and replaced at the first sign-in.
 async fn hashes_of_many_systems_open_and_are_replaced(app: TestApp) {
     let hashes = [
         "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
@@ -137,7 +138,6 @@ async fn hashes_of_many_systems_open_and_are_replaced(app: TestApp) {
         "{:?}",
         report.said()
     );
-    // V148: weak ones are named; V127: an expensive one is that row's alone.
     let said = report.said();
     assert!(said[1].contains("one pass of SHA-1"), "{said:?}");
     assert!(said[4].contains("out of bounds"), "{said:?}");

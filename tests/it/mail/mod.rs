@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::support::rp::JsonAnswer;
 
 /// An administrator of the whole server, wherever it runs.
-struct Api {
+pub struct Api {
     http: reqwest::Client,
     base: String,
     username: String,
@@ -24,7 +24,7 @@ struct Api {
 }
 
 impl Api {
-    fn new(base: &str, (username, password): (&str, &str)) -> Self {
+    pub fn new(base: &str, (username, password): (&str, &str)) -> Self {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -54,7 +54,7 @@ impl Api {
     }
 
     /// A call, its path below `/admin/realms`.
-    async fn call(&self, method: Method, path: &str, body: Value) -> JsonAnswer {
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> JsonAnswer {
         let url = format!("{}/admin/realms{path}", self.base);
         let request = self
             .http
@@ -73,12 +73,12 @@ impl Api {
 
     /// A call that is not refused.
     #[track_caller]
-    fn fine(answer: &JsonAnswer) {
+    pub fn fine(answer: &JsonAnswer) {
         assert!(answer.status < 300, "{} {}", answer.status, answer.body);
     }
 
     /// Makes a realm whose mail goes where `smtp` says.
-    async fn realm(&self, name: &str, smtp: &Value) {
+    pub async fn realm(&self, name: &str, smtp: &Value) {
         let body =
             json!({ "realm": name, "enabled": true, "displayName": name, "smtpServer": smtp });
         Self::fine(&self.call(Method::POST, "", body).await);

@@ -2,7 +2,8 @@
 //! kinds and a mailbox, and say what it shows.
 //!
 //! In a block `console` a line that starts with `$` is a command, `# exit code N` at its end is what it ends with (0
-//! where nothing is said), and the lines below it are parts of what it prints; `…` stands for anything.
+//! where nothing is said), and the lines below it are parts of what it prints; `…` stands for anything. A block `sh` of
+//! `curl` is run as it stands, but for the mail server that it names, against a server that is started for it.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -70,9 +71,31 @@ fn blocks<'a>(guide: &'a str, kind: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// Every block in the guide's order: its kind, and what stands in it.
+fn all_blocks(guide: &str) -> impl Iterator<Item = (&str, &str)> {
+    let fenced = guide.split("```").skip(1).step_by(2);
+    fenced.filter_map(|block| block.split_once('\n'))
+}
+
 fn steps(guide: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    for line in blocks(guide, "console").into_iter().flat_map(str::lines) {
+    for (kind, block) in all_blocks(guide) {
+        match kind {
+            "console" => commands(block, &mut steps),
+            "sh" if block.starts_with("curl ") => steps.push(Step {
+                command: block.trim().to_owned(),
+                code: 0,
+                shows: Vec::new(),
+            }),
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// The commands of a block `console`.
+fn commands(block: &str, steps: &mut Vec<Step>) {
+    for line in block.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
             let (command, code) = command
                 .split_once("# exit code ")
@@ -89,7 +112,6 @@ fn steps(guide: &str) -> Vec<Step> {
             step.shows.push(line.trim().to_owned());
         }
     }
-    steps
 }
 
 /// Whether the pieces of a shown line stand in the output, one after another.
@@ -116,8 +138,8 @@ fn installation(mailbox: &Mailbox, guide: &str) -> Place {
             format!("smtp://127.0.0.1:{}?tls=none", mailbox.port()),
         )
         .set("VESTIBULE_MAIL_FROM", "no-reply@harbour.example");
-    let made = place.run(&["admin", "create", "chief"]);
-    assert_eq!(made.code, 0, "{}", made.err);
+    // The first start makes the administrator.
+    stop(place.serve());
     let converter = blocks(guide, "python")[0];
     for (name, text) in [
         ("harbour-realm.json", KEYCLOAK),
@@ -133,12 +155,18 @@ fn installation(mailbox: &Mailbox, guide: &str) -> Place {
     place
 }
 
+/// Ends a server as an operator does, with what it has under way.
+fn stop(server: Server<'_>) {
+    server.signal("TERM");
+    assert_eq!(server.ended().0, Some(0));
+}
+
 fn newest_campaign(place: &Place) -> String {
     let list = place.run(&["campaign", "list", "--realm", "harbour", "--json"]);
     list.json()[0]["id"].as_str().unwrap_or_default().to_owned()
 }
 
-fn run(place: &Place, step: &Step) {
+fn run((place, mailbox): (&Place, &Mailbox), step: &Step) {
     let command = step
         .command
         .replace("$CAMPAIGN", &newest_or_nothing(place, step));
@@ -149,6 +177,7 @@ fn run(place: &Place, step: &Step) {
             (ran.code, format!("{}\n{}", ran.out, ran.err))
         }
         "python3" => convert(place, &words[1..]),
+        "curl" => call((place, mailbox), &command),
         other => panic!("{other} is no command of the guide"),
     };
     assert_eq!(code, step.code, "{command}\n{output}");
@@ -185,6 +214,82 @@ fn convert(place: &Place, words: &[&str]) -> (i32, String) {
     (ended.status.code().unwrap_or(-1), said)
 }
 
+/// A block of `curl`, run by a shell; what became of it is asked of the server.
+fn call((place, mailbox): (&Place, &Mailbox), command: &str) -> (i32, String) {
+    let server = place.serve();
+    let form =
+        "grant_type=password&client_id=admin-cli&username=admin&password=an+admin+passphrase";
+    let token = server.post("/realms/master/protocol/openid-connect/token", form);
+    let token = token.json()["access_token"].as_str().unwrap().to_owned();
+    if let Some(mail) = mailbox.to("cleo@people.example").first() {
+        std::fs::write(place.path("bounce.eml"), report(&mail.raw)).unwrap();
+    }
+    let command = command
+        .replace("mail.example.org", "127.0.0.1")
+        .replace("\"587\"", &format!("\"{}\"", mailbox.port()))
+        .replace("\"starttls\": \"true\"", "\"starttls\": \"false\"")
+        .replace("\"auth\": \"true\"", "\"auth\": \"false\"");
+    let ran = Command::new("sh")
+        .args(["-ec", &command])
+        .current_dir(place.path(""))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("ID", place.url())
+        .env("TOKEN", &token)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let code = ran.status.code().unwrap_or(-1);
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(code, 0, "{command}\n{said}\n{told}");
+    has_done(&server, &token, (command.as_str(), said.as_str()));
+    stop(server);
+    (code, said)
+}
+
+/// That a call has done what the guide says it is for.
+fn has_done(server: &Server<'_>, token: &str, (command, said): (&str, &str)) {
+    let get = |path: &str| {
+        let request = format!(
+            "GET /admin/realms/harbour{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        server.send(&request).json()
+    };
+    if command.contains("-X PUT") {
+        assert!(said.starts_with("HTTP/1.1 204"), "{said}");
+        let realm = get("");
+        assert_eq!(realm["resetPasswordAllowed"], true);
+        assert_eq!(realm["actionTokenGeneratedByAdminLifespan"], 259_200);
+        assert_eq!(realm["smtpServer"]["from"], "no-reply@harbour.example");
+        assert_eq!(realm["smtpServer"]["password"], "**********");
+    } else if command.contains("/campaigns") {
+        let made: serde_json::Value = serde_json::from_str(said).unwrap();
+        let shown = get(&format!("/campaigns/{}", made["id"].as_str().unwrap()));
+        assert_eq!(shown["name"], "first passwords", "{shown}");
+    } else if command.contains("/mail/bounces") {
+        let answer: serde_json::Value = serde_json::from_str(said).unwrap();
+        assert_eq!(answer, serde_json::json!({ "count": 1, "failed": true }));
+        let bounced = get("/mails?state=bounced");
+        assert_eq!(bounced.as_array().map(Vec::len), Some(1), "{bounced}");
+        assert_eq!(bounced[0]["email"], "cleo@people.example");
+    } else {
+        panic!("nobody has said what this does: {command}");
+    }
+}
+
+/// The report that this mail came back.
+fn report(mail: &[u8]) -> String {
+    let mail = String::from_utf8_lossy(mail);
+    let headers = mail.split("\r\n\r\n").next().unwrap();
+    format!(
+        "From: MAILER-DAEMON@relay.example\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; relay.example\r\n\r\n\
+         Action: failed\r\nStatus: 5.1.1\r\n\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{headers}\r\n\r\n--b--\r\n"
+    )
+}
+
 /// The answer's status and body to somebody who signs in with a password.
 fn sign_in(server: &Server<'_>, username: &str, password: &str) -> (u16, String) {
     let form = url::form_urlencoded::Serializer::new(String::new())
@@ -211,13 +316,14 @@ fn every_command_of_the_guide_does_what_the_guide_says() {
         ("user import", 8),
         ("pre-register", 3),
         ("send-password-reset", 4),
+        ("curl", 3),
     ] {
         assert!(of(name) >= at_least, "{name} {}: {steps:#?}", of(name));
     }
     let mailbox = Mailbox::start();
     let place = installation(&mailbox, &guide);
     for step in &steps {
-        run(&place, step);
+        run((&place, &mailbox), step);
     }
     // Mails: to whoever tries them, to who came without a password, and to everybody.
     for address in [

@@ -236,6 +236,7 @@ fn reads_no_body(path: &str) -> bool {
         "/resume",
         "/test-send",
         "/resend-in-doubt",
+        "/resend",
         "/logout",
         "/client-secret",
         "{scope}",

@@ -1,5 +1,5 @@
 //! A mail server that writes down what came, and can keep the answer back that would say so: for what happens to a
-//! node between the content of a mail and its answer.
+//! node between the content of a mail and its answer. It refuses some, and falls silent over others, where it is told.
 //!
 //! Each node of a test sends to a door of its own, so that the one whose answer is kept back is known; all doors lead
 //! to one ledger. What came counts as received whether it was answered or not, as with a real server.
@@ -65,6 +65,7 @@ impl Ledger {
         let shared = Arc::new(Shared {
             ledger: Arc::clone(self),
             trap: Mutex::new(None),
+            manners: Mutex::default(),
             count: Mutex::new(0),
         });
         let inner = Arc::clone(&shared);
@@ -79,10 +80,29 @@ impl Ledger {
     }
 }
 
+/// How a door treats some mails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// 550 to the recipient.
+    Refuses,
+    /// Takes the content and hangs up without an answer.
+    HangsUp,
+}
+
 struct Shared {
     ledger: Arc<Ledger>,
     trap: Mutex<Option<Sender<Kept>>>,
+    /// By what an address begins with.
+    manners: Mutex<Vec<(String, Manner)>>,
     count: Mutex<usize>,
+}
+
+impl Shared {
+    fn has(&self, address: &str, manner: Manner) -> bool {
+        let manners = self.manners.lock();
+        let mut found = manners.iter().filter(|(_, one)| *one == manner);
+        found.any(|(prefix, _)| address.starts_with(prefix.as_str()))
+    }
 }
 
 /// Where one node hands its mail over.
@@ -114,6 +134,23 @@ impl Door {
     /// How many mails came by this door.
     pub fn count(&self) -> usize {
         *self.shared.count.lock()
+    }
+
+    /// Refuses everybody whose address begins so, and repeats it, as servers do.
+    pub fn refuse(&self, prefix: &str) {
+        let rule = (prefix.to_owned(), Manner::Refuses);
+        self.shared.manners.lock().push(rule);
+    }
+
+    /// Hangs up after the content of mails to whoever's address begins so: nobody knows whether it took them.
+    pub fn hang_up_on(&self, prefix: &str) {
+        let rule = (prefix.to_owned(), Manner::HangsUp);
+        self.shared.manners.lock().push(rule);
+    }
+
+    /// Is kind to everybody again.
+    pub fn be_kind(&self) {
+        self.shared.manners.lock().clear();
     }
 
     /// Keeps the answer to the next mail back, and hands the mail to whoever waits at the receiver.
@@ -166,7 +203,11 @@ impl Conversation {
                 "RCPT" => {
                     let address = line.split(['<', '>']).nth(1).unwrap_or_default();
                     address.clone_into(&mut to);
-                    self.say("250 ok")
+                    if self.shared.has(&to, Manner::Refuses) {
+                        self.say(&format!("550 5.1.1 <{to}>: no such user here"))
+                    } else {
+                        self.say("250 ok")
+                    }
                 }
                 "DATA" => {
                     self.say("354 go on") && self.content(&to).is_some() && self.say("250 taken")
@@ -201,6 +242,9 @@ impl Conversation {
         };
         self.shared.ledger.arrivals.lock().push(arrival);
         *self.shared.count.lock() += 1;
+        if self.shared.has(to, Manner::HangsUp) {
+            return None;
+        }
         let trap = self.shared.trap.lock().take();
         match trap {
             Some(tell) => self.keep(to, &tell),
