@@ -53,7 +53,8 @@ impl Links for Linker {
             url: create::address_of(&issuer, &token::token(&key, &link)),
             code: token::code(&key, &link),
             code_page: format!("{issuer}/login-actions/link"),
-            app: client.map(|client| client.display_name().to_owned()),
+            app: client.as_ref().map(|app| app.display_name().to_owned()),
+            client: client.map(|app| app.id),
             sign_in: home.unwrap_or_else(|| format!("{issuer}/account/")),
             username: user.username,
             seconds: match link.expires_at() {

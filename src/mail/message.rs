@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::link::LinkKind;
-use crate::kernel::{RealmId, Timestamp, UserId};
+use crate::kernel::{ClientUuid, RealmId, Timestamp, UserId};
 use crate::web::texts::Locale;
 
 /// Why a mail is sent, with the data of that purpose. It has no `Debug`: a code is as good as a password.
@@ -76,6 +76,9 @@ pub enum Purpose {
         subject: Option<String>,
         /// The application that it would lead to.
         app: Option<String>,
+        /// The id of that application, whose templates it uses.
+        #[serde(default)]
+        client: Option<ClientUuid>,
         /// The issuer below which the link would be.
         issuer: String,
         /// Seconds that it would be good for.

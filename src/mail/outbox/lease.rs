@@ -4,12 +4,13 @@ use diesel::prelude::*;
 
 use super::{OutboxId, State, place};
 use crate::kernel::seal::Keyring;
-use crate::kernel::{Entropy, RealmId, Timestamp};
+use crate::kernel::{Entropy, RealmId, Timestamp, UserId};
 use crate::mail::message::Content;
 use crate::mail::pace::{self, Turn};
 use crate::mail::retry;
 use crate::store::schema::outbox;
 use crate::store::{StoreError, Tx, corrupt, db, dialect};
+use crate::web::texts::Locale;
 
 /// A mail that this node may send until its lease ends.
 #[derive(Clone, Queryable, Selectable)]
@@ -19,6 +20,8 @@ pub struct Claim {
     pub id: OutboxId,
     /// The realm that sends it.
     pub realm_id: RealmId,
+    /// Whom it is for, where that is a user.
+    pub user_id: Option<UserId>,
     /// Whose very bytes it goes to.
     pub recipient: String,
     /// The tag of its language.
@@ -32,6 +35,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Its language; English where this version does not speak it.
+    pub fn language(&self) -> Locale {
+        Locale::from_tag(&self.locale).unwrap_or(Locale::ENGLISH)
+    }
+
     /// What the mail says.
     ///
     /// # Errors

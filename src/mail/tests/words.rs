@@ -48,10 +48,11 @@ pub(super) fn words(realm: &str, content: &Content, locale: Locale) -> Words {
     let draft = Draft {
         id: &OutboxId::new("id"),
         realm,
-        sender: &sender,
+        sender: Some(&sender),
         recipient: "bob@people.example",
         content,
         link: None,
+        own: None,
         locale,
         expires_at: WHEN.plus_seconds(598),
         now: WHEN,

@@ -2,6 +2,8 @@
 
 mod corpus;
 mod foreign;
+pub mod own_words;
+mod templates;
 mod throughput;
 mod tokens;
 

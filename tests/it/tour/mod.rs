@@ -3,6 +3,7 @@
 
 mod links;
 mod mails;
+mod own_mails;
 mod playground;
 mod steps;
 mod walks;
