@@ -20,6 +20,7 @@ pub mod import_rights;
 pub mod imports;
 pub mod json;
 pub mod links;
+pub mod mail_templates;
 pub mod mails;
 pub mod powers;
 pub mod realms;
@@ -94,6 +95,7 @@ impl Table {
 /// Every route of the API but `/admin/serverinfo`; the first that fits a path takes it.
 pub fn table() -> Vec<Entry> {
     let table = of_campaigns(of_people(of_clients(of_realms(Table(Vec::new())))));
+    let table = of_mail_templates(table);
     let table = of_groups(of_imports(table));
     let table = of_roles(of_roles_by_id(table), "/{realm}");
     of_roles(table, "/{realm}/clients/{client}").0
@@ -290,6 +292,16 @@ fn of_people(table: Table) -> Table {
                 .get(&at(&format!("{path}/available")), users::roles::available)
                 .get(&at(&format!("{path}/composite")), users::roles::effective)
         })
+}
+
+fn of_mail_templates(table: Table) -> Table {
+    let template = "/{realm}/mail-templates/{purpose}";
+    table
+        .get("/{realm}/mail-templates", mail_templates::list)
+        .get(template, mail_templates::get)
+        .put(template, mail_templates::put)
+        .delete(template, mail_templates::delete)
+        .post(&format!("{template}/preview"), mail_templates::preview)
 }
 
 fn of_campaigns(table: Table) -> Table {

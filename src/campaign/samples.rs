@@ -6,6 +6,7 @@ use super::settings::{Kind, Person, Settings};
 use crate::client;
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::mail;
+use crate::mail::template;
 use crate::mail::transport::NoRoute;
 use crate::mail::{Content, Mailer, Message, OutboxId, Purpose, Tools, language_of};
 use crate::realm::Realm;
@@ -53,6 +54,7 @@ pub enum SampleError {
 impl From<mail::PreviewError> for SampleError {
     fn from(error: mail::PreviewError) -> Self {
         match error {
+            mail::PreviewError::Store(error) => Self::Store(error),
             mail::PreviewError::NoRoute(no) => Self::NoRoute(no),
             mail::PreviewError::Render(error) => Self::Render(error),
         }
@@ -67,15 +69,15 @@ fn content(
     (username, has_password): (&str, bool),
 ) -> Result<Content, StoreError> {
     let app = match &settings.client_id {
-        Some(client_id) => client::rows::by_client_id(tx, &realm.id, client_id)?
-            .map(|client| client.display_name().to_owned()),
+        Some(client_id) => client::rows::by_client_id(tx, &realm.id, client_id)?,
         None => None,
     };
     Ok(Content {
         purpose: Purpose::LinkExample {
             kind: kind.mail(),
             subject: settings.subject.clone(),
-            app,
+            app: app.as_ref().map(|app| app.display_name().to_owned()),
+            client: app.map(|app| app.id),
             issuer: issuer.to_owned(),
             seconds: settings.link_seconds(kind, realm),
             username: Some(username.to_owned()),
@@ -118,7 +120,7 @@ pub fn render(
             .unwrap_or_else(|| language_of(realm, &user));
         let sampled = (user.username.as_str(), person.has_password);
         let content = content(tx, (realm, issuer), (kind, settings), sampled)?;
-        let words = mailer.preview(realm, &content, locale, 0)?;
+        let words = mailer.preview(tx, realm, (&content, &template::Person::of(&user)), locale)?;
         samples.push(Sample {
             email,
             locale: locale.tag(),

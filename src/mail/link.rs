@@ -6,6 +6,7 @@
 use super::OutboxId;
 use super::address;
 use super::render::Outline;
+use crate::kernel::ClientUuid;
 use crate::realm::Realm;
 use crate::store::{StoreError, Tx};
 use crate::web::texts::Text;
@@ -40,6 +41,30 @@ pub struct NotMe {
     pub seconds: i64,
 }
 
+impl LinkKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::PreRegistration,
+        Self::ForgottenPassword,
+        Self::SetPassword,
+        Self::Actions,
+        Self::VerifyEmail,
+        Self::UpdateEmail,
+    ];
+
+    /// The word under which templates of its mail are found.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PreRegistration => "pre-registration",
+            Self::ForgottenPassword => "forgotten-password",
+            Self::SetPassword => "set-password",
+            Self::Actions => "actions",
+            Self::VerifyEmail => "verify-email",
+            Self::UpdateEmail => "update-email",
+        }
+    }
+}
+
 /// A link as its mail shows it. Without `Debug`: it is as good as a password.
 pub struct LinkMail {
     /// What it is about.
@@ -52,6 +77,8 @@ pub struct LinkMail {
     pub code_page: String,
     /// The application that it leads to.
     pub app: Option<String>,
+    /// The id of that application, whose templates its mail uses.
+    pub client: Option<ClientUuid>,
     /// Where the person signs in from then on.
     pub sign_in: String,
     /// The name that the person signs in by.
@@ -76,6 +103,7 @@ impl LinkMail {
             code: "EXAMP-1E000".to_owned(),
             code_page: format!("{issuer}/login-actions/link"),
             app: app.map(str::to_owned),
+            client: None,
             sign_in: format!("{issuer}/account/"),
             username: username.unwrap_or("somebody").to_owned(),
             seconds,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::link::LinkKind;
-use crate::kernel::{RealmId, Timestamp, UserId};
+use crate::kernel::{ClientUuid, RealmId, Timestamp, UserId};
 use crate::user::waiting::ResetProof;
 use crate::web::texts::Locale;
 
@@ -84,6 +84,9 @@ pub enum Purpose {
         subject: Option<String>,
         /// The application that it would lead to.
         app: Option<String>,
+        /// The id of that application, whose templates it uses.
+        #[serde(default)]
+        client: Option<ClientUuid>,
         /// The issuer below which the link would be.
         issuer: String,
         /// Seconds that it would be good for.

@@ -18,6 +18,7 @@ mod retry;
 pub mod said;
 mod sender;
 mod smtp;
+pub mod template;
 pub mod transport;
 pub mod verify_code;
 
@@ -44,12 +45,13 @@ use crate::config::limits::{SMTP_COMMAND, SMTP_DATA};
 use crate::kernel::seal::Keyring;
 use crate::kernel::{Entropy, RealmId};
 use crate::realm::Realm;
-use crate::store::Store;
+use crate::store::{Store, StoreError, Tx};
 use crate::user::User;
 use crate::web::outbound::Outbound;
 use crate::web::texts::{Locale, Texts};
 use render::{Draft, Renderer};
 use smtp::{Manner, Patience, Pool};
+use template::{Own, Person, Template, Templates};
 use transport::{Defaults, Route};
 
 /// How long things may take. The defaults are those of reliability H015 and R-05; tests have less patience.
@@ -111,8 +113,14 @@ struct Inner {
     /// By the names of their servers.
     pools: Mutex<HashMap<String, Arc<Pool>>>,
     /// The realms that mail was last made of; each is as good as its version.
-    realms: Mutex<HashMap<RealmId, Arc<Realm>>>,
+    realms: Mutex<HashMap<RealmId, Arc<Home>>>,
     wake: Notify,
+}
+
+/// A realm, and the words of its own that its mails have.
+struct Home {
+    realm: Realm,
+    templates: Templates,
 }
 
 impl Mailer {
@@ -205,7 +213,7 @@ impl Mailer {
         let mail = inner.renderer.mail(&Draft {
             id: &OutboxId::new(inner.entropy.uuid(now)),
             realm: realm.display_name(),
-            sender: &route.sender,
+            sender: Some(&route.sender),
             recipient,
             content: &Content {
                 purpose: Purpose::Test,
@@ -213,6 +221,7 @@ impl Mailer {
             },
             link: None,
             not_me: None,
+            own: None,
             locale,
             expires_at: now,
             now,
@@ -224,31 +233,63 @@ impl Mailer {
         pool.deliver(place, &mail, permit).await
     }
 
-    /// The words of a mail, for a preview.
+    /// The words of a mail to a person, in those that the realm has for it, for a preview.
     ///
     /// # Errors
-    /// The realm's settings name no sender, or a template and its data disagree.
+    /// The database fails, the realm's settings name no sender, or a template and its data disagree.
     pub fn preview(
+        &self,
+        tx: &mut Tx<'_>,
+        realm: &Realm,
+        (content, person): (&Content, &Person),
+        locale: Locale,
+    ) -> Result<Words, PreviewError> {
+        self.inner.route(realm)?;
+        let purpose = template::purpose_of(&content.purpose, None);
+        let client = template::client_of(&content.purpose, None);
+        let template = Templates::load(tx, realm)?.choose(purpose, client, locale);
+        let own = (template.as_deref(), person);
+        Ok(self.sample(realm, content, own, (locale, 0))?)
+    }
+
+    /// The words that a mail with this template would have, or with the built-in ones; good for so many seconds.
+    ///
+    /// # Errors
+    /// A built-in template and its data disagree.
+    pub fn sample(
         &self,
         realm: &Realm,
         content: &Content,
-        locale: Locale,
-        lifespan: i64,
-    ) -> Result<Words, PreviewError> {
+        (template, person): (Option<&Template>, &Person),
+        (locale, lifespan): (Locale, i64),
+    ) -> Result<Words, RenderError> {
         let now = self.inner.store.clock().now();
-        let route = self.inner.route(realm)?;
-        Ok(self.inner.renderer.words(&Draft {
+        let own = |template| Own {
+            template,
+            person: Some(person),
+        };
+        let not_me = content.purpose.may_be_a_thiefs().then(|| NotMe {
+            link: String::new(),
+            url: format!(
+                "https://{}{}/login-actions/link/EXAMPLE",
+                self.inner.host,
+                realm.path()
+            ),
+            seconds: template::sample::LINK_SECONDS,
+        });
+        self.inner.renderer.words(&Draft {
             id: &OutboxId::new("preview"),
             realm: realm.display_name(),
-            sender: &route.sender,
+            sender: None,
             recipient: "",
             content,
             link: None,
-            not_me: None,
+            not_me: not_me.as_ref(),
+            own: template.map(own),
             locale,
             expires_at: now.plus_seconds(lifespan),
             now,
-        })?)
+        })
     }
 
     /// The host that mails name, and that their `Message-ID`s end with.
@@ -265,6 +306,9 @@ impl Mailer {
 /// Why there is no preview.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The realm's mail cannot leave.
     #[error(transparent)]
     NoRoute(#[from] transport::NoRoute),

@@ -19,6 +19,7 @@ use super::address;
 use super::link::{self, LinkMail, NotMe};
 use super::message::{Content, LONGEST_NOTE, Purpose};
 use super::outbox::OutboxId;
+use super::template::Own;
 use super::transport::Sender;
 use crate::kernel::Timestamp;
 use crate::user::waiting::ResetProof;
@@ -48,8 +49,8 @@ pub struct Draft<'a> {
     pub id: &'a OutboxId,
     /// The name of the realm that people see.
     pub realm: &'a str,
-    /// Who it comes from.
-    pub sender: &'a Sender,
+    /// Who it comes from; a mail that nobody gets has nobody.
+    pub sender: Option<&'a Sender>,
     /// The stored address it goes to.
     pub recipient: &'a str,
     /// What it says.
@@ -58,6 +59,8 @@ pub struct Draft<'a> {
     pub link: Option<&'a LinkMail>,
     /// The link of “this was not me” beside a notice, where it has one.
     pub not_me: Option<&'a NotMe>,
+    /// Words of the realm's own, in the place of the built-in ones.
+    pub own: Option<Own<'a>>,
     /// In which language.
     pub locale: Locale,
     /// When what it says stops being true.
@@ -98,6 +101,9 @@ pub enum RenderError {
     /// A mail of a link without the link.
     #[error("the mail's link is not at hand")]
     NoLink,
+    /// Nobody sends it.
+    #[error("the mail has no sender")]
+    NoSender,
     /// The bodies are base64 and the headers text, so this does not happen.
     #[error("the mail is not text")]
     Bytes,
@@ -115,34 +121,34 @@ pub struct Renderer {
 
 /// What the templates get. Every text is in its language and harmless as plain text.
 #[derive(Serialize)]
-struct View {
-    lang: &'static str,
-    dir: &'static str,
-    realm: String,
-    title: String,
+pub(super) struct View {
+    pub lang: &'static str,
+    pub dir: &'static str,
+    pub realm: String,
+    pub title: String,
     /// What happened, or what to do.
-    lead: String,
+    pub lead: String,
     /// A code to type.
-    code: Option<String>,
+    pub code: Option<String>,
     /// A link to press.
-    button: Option<ButtonView>,
+    pub button: Option<ButtonView>,
     /// What follows from it, one sentence or two each.
-    points: Vec<String>,
-    note: Option<Note>,
+    pub points: Vec<String>,
+    pub note: Option<Note>,
     /// Who sends this, and from where.
-    origin: String,
+    pub origin: String,
 }
 
 #[derive(Serialize)]
-struct Note {
-    title: String,
-    lines: Vec<String>,
+pub(super) struct Note {
+    pub title: String,
+    pub lines: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct ButtonView {
-    url: String,
-    label: String,
+pub(super) struct ButtonView {
+    pub url: String,
+    pub label: String,
     host: String,
     instead: String,
 }
@@ -226,6 +232,16 @@ impl Renderer {
             origin: say(Text::key("mail-origin").with("host", self.host.as_str())),
             realm: realm.clone(),
         };
+        if let Some(own) = &draft.own {
+            let time = |at| self.time(draft.locale, at);
+            match own.words(draft, &view, (&self.host, &time)) {
+                Ok(words) => return Ok(words),
+                Err(why) => {
+                    tracing::warn!(mail = %draft.id, purpose = draft.content.purpose.name(), why,
+                    "the template of a mail makes none; the built-in words are sent")
+                }
+            }
+        }
         let context = Context::from_serialize(&view)?;
         let part = |kind: &str| {
             self.tera
@@ -247,6 +263,7 @@ impl Renderer {
     /// The address is none, or a template and its data disagree.
     pub fn mail(&self, draft: &Draft<'_>) -> Result<Rendered, RenderError> {
         let to = address::parse(draft.recipient).ok_or(RenderError::Recipient)?;
+        let sender = draft.sender.ok_or(RenderError::NoSender)?;
         let words = self.words(draft)?;
         let parts = MultiPart::builder()
             .kind(MultiPartKind::Alternative)
@@ -254,19 +271,19 @@ impl Renderer {
             .singlepart(part(ContentType::TEXT_PLAIN, words.text))
             .singlepart(part(ContentType::TEXT_HTML, words.html));
         let mut mime = Mime::builder()
-            .from(draft.sender.from.clone())
+            .from(sender.from.clone())
             .to(to.clone().into())
             .subject(words.subject)
             .date(system_time(draft.now))
             .message_id(Some(self.message_id(draft.id)))
             .header(AutoSubmitted)
             .header(ContentLanguage(draft.locale.tag()));
-        if let Some(reply_to) = &draft.sender.reply_to {
+        if let Some(reply_to) = &sender.reply_to {
             mime = mime.reply_to(reply_to.clone());
         }
         let content = String::from_utf8(mime.multipart(parts)?.formatted());
         Ok(Rendered {
-            from: draft.sender.envelope_from.clone(),
+            from: sender.envelope_from.clone(),
             content: content.map_err(|_| RenderError::Bytes)?,
             to,
         })
@@ -405,7 +422,7 @@ impl Renderer {
 }
 
 /// The subject that an administrator has written.
-fn subject_of(purpose: &Purpose) -> Option<&str> {
+pub(super) fn subject_of(purpose: &Purpose) -> Option<&str> {
     match purpose {
         Purpose::Link { subject, .. } | Purpose::LinkExample { subject, .. } => subject.as_deref(),
         _ => None,

@@ -19,11 +19,12 @@ use super::outbox::{self, Claim, Outcome, State};
 use super::pause::{self, Door, Trouble};
 use super::render::Draft;
 use super::smtp::{CONNECTIONS, Failure, Permit};
-use super::{Inner, Mailer};
+use super::template::{self, Own, Person, Template, Templates};
+use super::{Home, Inner, Mailer};
 use crate::kernel::RealmId;
-use crate::realm::{self, Realm};
+use crate::realm;
 use crate::store::{Store, StoreError, Tx};
-use crate::web::texts::Locale;
+use crate::user;
 
 /// The most mails of a realm that a node has leased at a time while servers are fast: those in a conversation, and
 /// three times as many that are being made or settled meanwhile. While they are slow it is as many as there are
@@ -171,19 +172,21 @@ impl Inner {
     }
 
     /// The realm as it is now: the one that is at hand, while it still has that version.
-    fn realm(&self, tx: &mut Tx<'_>, id: &RealmId) -> Result<Option<Arc<Realm>>, StoreError> {
+    fn realm(&self, tx: &mut Tx<'_>, id: &RealmId) -> Result<Option<Arc<Home>>, StoreError> {
         let Some(version) = realm::rows::version_of(tx, id)? else {
             return Ok(None);
         };
         let known = self.realms.lock().get(id).cloned();
-        if let Some(known) = known.filter(|known| known.version == version) {
+        if let Some(known) = known.filter(|known| known.realm.version == version) {
             return Ok(Some(known));
         }
-        let Some(realm) = realm::rows::by_id(tx, id)?.map(Arc::new) else {
+        let Some(realm) = realm::rows::by_id(tx, id)? else {
             return Ok(None);
         };
-        self.realms.lock().insert(id.clone(), Arc::clone(&realm));
-        Ok(Some(realm))
+        let templates = Templates::load(tx, &realm)?;
+        let home = Arc::new(Home { realm, templates });
+        self.realms.lock().insert(id.clone(), Arc::clone(&home));
+        Ok(Some(home))
     }
 
     /// What a mail is made of, read at once: its realm and the link that it carries.
@@ -197,7 +200,7 @@ impl Inner {
     }
 
     fn making(&self, tx: &mut Tx<'_>, claim: &Claim) -> Result<Facts, StoreError> {
-        let Some(realm) = self.realm(tx, &claim.realm_id)? else {
+        let Some(home) = self.realm(tx, &claim.realm_id)? else {
             return Ok(Facts::Gone);
         };
         let content = claim.content(&self.keyring)?;
@@ -206,7 +209,7 @@ impl Inner {
             _ => None,
         };
         let link = match &id {
-            Some(id) => match self.links.compose(tx, &realm, id)? {
+            Some(id) => match self.links.compose(tx, &home.realm, id)? {
                 Ok(link) => Some(link),
                 Err(why) => return Ok(Facts::Over(why)),
             },
@@ -216,12 +219,28 @@ impl Inner {
             true => self.links.not_me(tx, &realm, &claim.id)?,
             false => None,
         };
+        let matter = &content.purpose;
+        let template = home.templates.choose(
+            template::purpose_of(matter, link.as_ref()),
+            template::client_of(matter, link.as_ref()),
+            claim.language(),
+        );
+        // People are read for those templates alone that speak to them by name.
+        let asked = template
+            .as_ref()
+            .filter(|template| template.is_about_the_person());
+        let person = match (asked, &claim.user_id) {
+            (Some(_), Some(user)) => user::rows::by_id(tx, user)?.as_ref().map(Person::of),
+            (_, _) => None,
+        };
         Ok(Facts::Mail(Box::new(Making {
-            realm,
+            home,
             content,
             id: id.or(not_me.as_ref().map(|carried| carried.link.clone())),
             link,
             not_me,
+            template,
+            person,
         })))
     }
 
@@ -299,12 +318,14 @@ enum Facts {
 }
 
 struct Making {
-    realm: Arc<Realm>,
+    home: Arc<Home>,
     content: Content,
     /// The id of the link that it is about, or that it carries.
     id: Option<String>,
     link: Option<LinkMail>,
     not_me: Option<NotMe>,
+    template: Option<Arc<Template>>,
+    person: Option<Person>,
 }
 
 async fn work(mailer: Mailer, claim: Arc<Claim>, stopped: watch::Receiver<bool>) {
@@ -350,7 +371,7 @@ async fn attempt(
         Facts::Over(why) => return Ok((Verdict::Unmade(Outcome::Cancelled(why)), None)),
         Facts::Mail(making) => making,
     };
-    let realm = &making.realm;
+    let realm = &making.home.realm;
     let route = match inner.route(realm) {
         Ok(route) => route,
         Err(no) => return Ok((Verdict::Realm(no.trouble, no.reason), None)),
@@ -358,12 +379,16 @@ async fn attempt(
     let made = inner.renderer.mail(&Draft {
         id: &claim.id,
         realm: realm.display_name(),
-        sender: &route.sender,
+        sender: Some(&route.sender),
         recipient: &claim.recipient,
         content: &making.content,
         link: making.link.as_ref(),
         not_me: making.not_me.as_ref(),
-        locale: Locale::from_tag(&claim.locale).unwrap_or(Locale::ENGLISH),
+        own: making.template.as_deref().map(|template| Own {
+            template,
+            person: making.person.as_ref(),
+        }),
+        locale: claim.language(),
         expires_at: claim.expires_at,
         now: inner.store.clock().now(),
     });

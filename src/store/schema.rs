@@ -9,7 +9,7 @@ mod bulk;
 
 pub use bulk::{
     campaign_recipients, campaigns, cohort_before, cohort_jobs, cohort_people, groups, import_jobs,
-    import_pieces, import_rows, mail_paces, user_groups,
+    import_pieces, import_rows, mail_paces, mail_templates, user_groups,
 };
 
 diesel::table! {
@@ -479,6 +479,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     outbox,
     mail_pauses,
+    mail_templates,
     cohort_jobs,
     cohort_people,
     cohort_before,

@@ -10,6 +10,7 @@ use crate::mail::pace::{self, Turn};
 use crate::mail::retry;
 use crate::store::schema::outbox;
 use crate::store::{StoreError, Tx, corrupt, db, dialect};
+use crate::web::texts::Locale;
 
 /// A mail that this node may send until its lease ends.
 #[derive(Clone, Queryable, Selectable)]
@@ -36,6 +37,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Its language; English where this version does not speak it.
+    pub fn language(&self) -> Locale {
+        Locale::from_tag(&self.locale).unwrap_or(Locale::ENGLISH)
+    }
+
     /// What the mail says.
     ///
     /// # Errors

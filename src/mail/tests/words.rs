@@ -65,11 +65,12 @@ pub(super) fn words_beside(
     let draft = Draft {
         id: &OutboxId::new("id"),
         realm,
-        sender: &sender,
+        sender: Some(&sender),
         recipient: "bob@people.example",
         content,
         link: None,
         not_me,
+        own: None,
         locale,
         expires_at: WHEN.plus_seconds(598),
         now: WHEN,

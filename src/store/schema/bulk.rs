@@ -1,4 +1,5 @@
-//! The tables of work for many people: orders, mailings, imports, and the groups that imports put people into.
+//! The tables of work for many people: orders, mailings, imports, the groups that imports put people into, and words of
+//! mails.
 
 diesel::table! {
     cohort_jobs (id) {
@@ -147,5 +148,19 @@ diesel::table! {
         job_id -> Text,
         piece -> BigInt,
         content_sealed -> Binary,
+    }
+}
+
+diesel::table! {
+    mail_templates (realm_id, purpose, container_id, locale) {
+        realm_id -> Text,
+        purpose -> Text,
+        client_uuid -> Nullable<Text>,
+        container_id -> Text,
+        locale -> Text,
+        subject -> Text,
+        text -> Text,
+        html -> Text,
+        changed_at -> BigInt,
     }
 }

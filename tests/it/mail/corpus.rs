@@ -14,7 +14,7 @@ use crate::support::database::ADMIN;
 use crate::support::mail_peer::{Arrived, MailPeer};
 
 /// What is not a name. `HOST` stands for the host of the server under test.
-const HOSTILE: [&str; 26] = [
+pub(super) const HOSTILE: [&str; 26] = [
     "<script>alert(1)</script>",
     "</title><img src=x onerror=alert(1)>",
     "<a href=\"https://evil.example\">press here</a>",
@@ -159,13 +159,13 @@ async fn hostile_words_are_words_of_one_mail_to_one_person() {
     assert_eq!(peer.mails().len(), expected);
 }
 
-fn smtp_with_reply(port: u16) -> Value {
+pub(super) fn smtp_with_reply(port: u16) -> Value {
     let mut settings = smtp(port);
     settings["replyTo"] = "help@harbour.example".into();
     settings
 }
 
-async fn id_of(api: &Api, email: &str) -> String {
+pub(super) async fn id_of(api: &Api, email: &str) -> String {
     let path = format!("/t1/users?exact=true&email={email}");
     let found = api.call(Method::GET, &path, Value::Null).await.body;
     found[0]["id"]
@@ -175,7 +175,11 @@ async fn id_of(api: &Api, email: &str) -> String {
 }
 
 /// There is one mail more, and nothing in it is anything but words.
-async fn one_mail(peer: &MailPeer, count: usize, (email, hostile, host): (&str, &str, &str)) {
+pub(super) async fn one_mail(
+    peer: &MailPeer,
+    count: usize,
+    (email, hostile, host): (&str, &str, &str),
+) {
     let mails = peer.expect(count).await;
     assert_eq!(mails.len(), count, "{hostile:?}");
     let mail = mails.last().unwrap();

@@ -3,6 +3,8 @@
 mod corpus;
 mod foreign;
 mod hanging;
+pub mod own_words;
+mod templates;
 mod throughput;
 mod tokens;
 

@@ -96,6 +96,11 @@ fn body_of(path: &str) -> Value {
             "quietHours": { "from": "22:00", "to": "07:00", "timeZone": "Europe/Berlin" },
         });
     }
+    if path.contains("/mail-templates/") {
+        return json!({
+            "subject": "s", "text": "{{ link }} {{ message }}", "html": "<a href='{{ link }}'>x</a> {{ message }}",
+        });
+    }
     if one("/pre-registration") {
         return json!({ "message": "m", "client_id": "rp", "redirect_uri": "https://rp.example/cb" });
     }
@@ -254,6 +259,7 @@ fn filled(pattern: &str, user: &str) -> String {
         "{realm}" => "t1".to_owned(),
         "{user}" => user.to_owned(),
         "{alias}" => "UPDATE_PASSWORD".to_owned(),
+        "{purpose}" => "set-password".to_owned(),
         "{role}" => "offline_access".to_owned(),
         part if part.starts_with('{') => "none".to_owned(),
         part => part.to_owned(),

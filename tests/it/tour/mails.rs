@@ -59,6 +59,7 @@ fn purposes() -> Vec<Purpose> {
         kind,
         subject: None,
         app: Some("Rosewood Library".into()),
+        client: None,
         issuer: "https://id.rosewood.example/realms/school".into(),
         seconds: 7 * 24 * 3600,
         username: Some("iris.meadow".into()),

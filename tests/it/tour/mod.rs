@@ -5,6 +5,7 @@ mod callbacks;
 mod links;
 mod mails;
 mod not_me;
+mod own_mails;
 mod playground;
 mod steps;
 mod walks;
