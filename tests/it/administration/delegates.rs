@@ -338,7 +338,7 @@ async fn a_delegate_never_comes_to_hold_what_they_did_not_have(app: TestApp) {
         }
         let (delegate, token) = super::manager(&app, &format!("delegate{seed}"), &roles).await;
         let plain = app.user(&format!("plain{seed}")).await;
-        let had = powers(&app, &[delegate.id.clone()]).await;
+        let had = powers(&app, std::slice::from_ref(&delegate.id)).await;
         let mut walk = Walk {
             app: &app,
             targets: vec![
