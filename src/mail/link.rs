@@ -43,13 +43,14 @@ pub struct NotMe {
 
 impl LinkKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PreRegistration,
         Self::ForgottenPassword,
         Self::SetPassword,
         Self::Actions,
         Self::VerifyEmail,
         Self::UpdateEmail,
+        Self::ClosedAccount,
     ];
 
     /// The word under which templates of its mail are found.
@@ -61,6 +62,7 @@ impl LinkKind {
             Self::Actions => "actions",
             Self::VerifyEmail => "verify-email",
             Self::UpdateEmail => "update-email",
+            Self::ClosedAccount => "closed-account",
         }
     }
 }

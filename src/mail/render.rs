@@ -233,7 +233,7 @@ impl Renderer {
             realm: realm.clone(),
         };
         if let Some(own) = &draft.own {
-            let time = |at| self.time(draft.locale, at);
+            let time = |at| self.texts.time(draft.locale, at);
             match own.words(draft, &view, (&self.host, &time)) {
                 Ok(words) => return Ok(words),
                 Err(why) => {

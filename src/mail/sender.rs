@@ -216,7 +216,7 @@ impl Inner {
             None => None,
         };
         let not_me = match content.purpose.may_be_a_thiefs() {
-            true => self.links.not_me(tx, &realm, &claim.id)?,
+            true => self.links.not_me(tx, &home.realm, &claim.id)?,
             false => None,
         };
         let matter = &content.purpose;

@@ -32,13 +32,14 @@ const fn purpose(name: &'static str, class: Class, has_message: bool) -> Purpose
 }
 
 /// All of them.
-pub const PURPOSES: [Purpose; 15] = [
+pub const PURPOSES: [Purpose; 16] = [
     purpose("pre-registration", Class::Link, true),
     purpose("set-password", Class::Link, true),
     purpose("actions", Class::Link, true),
     purpose("forgotten-password", Class::Link, false),
     purpose("verify-email", Class::Link, false),
     purpose("update-email", Class::Link, false),
+    purpose("closed-account", Class::Link, false),
     purpose("verify-email-code", Class::Code, false),
     purpose("password-changed", Class::Warning, false),
     purpose("password-set", Class::Warning, false),

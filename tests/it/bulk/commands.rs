@@ -13,6 +13,7 @@ use vestibule::oidc::provision::{self, Tools};
 use vestibule::realm;
 use vestibule::store::{Location, Store, StoreError};
 use vestibule::user::audience::Audience;
+use vestibule::user::former::Standing;
 use vestibule::user::search;
 
 use crate::operations::process::Place;
@@ -227,9 +228,8 @@ fn who_is_mailed_a_link_gets_no_notice_beside_it() {
         .tx(|tx| {
             let shop = realm::rows::by_name(tx, "shop")?.expect("the realm");
             let ada = vestibule::user::rows::by_login(tx, &shop.id, "ada")?.expect("ada");
-            let until = tx.now()?.plus_seconds(3600);
-            let before = "before@people.example";
-            vestibule::user::rows::keep_former_address(tx, "former", &ada.id, before, until)
+            let before = ("before@people.example", Standing::Shuts);
+            vestibule::user::former::keep(tx, "former", &ada.id, before)
         })
         .expect("the former address");
     let end = [

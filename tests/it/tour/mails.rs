@@ -69,6 +69,7 @@ fn purposes() -> Vec<Purpose> {
         kind: LinkKind::SetPassword,
         subject: None,
         app: None,
+        client: None,
         issuer: "https://id.rosewood.example/realms/school".into(),
         seconds: 12 * 3600,
         username: Some("iris.meadow".into()),

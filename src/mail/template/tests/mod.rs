@@ -11,6 +11,7 @@ use super::syntax as language;
 use super::value::PURPOSES;
 use super::*;
 use crate::kernel::Timestamp;
+use crate::mail::link::NotMe;
 use crate::mail::message::Content;
 use crate::mail::outbox::OutboxId;
 use crate::mail::render::{Draft, Renderer};
@@ -262,6 +263,11 @@ fn in_own_words(template: &Template, content: &Content) -> Words {
     let renderer = Renderer::new(Arc::new(Texts::builtin()), "id.rosewood.example").unwrap();
     let person = sample::person();
     let now = Timestamp::from_seconds(1_795_251_420);
+    let not_me = NotMe {
+        link: String::new(),
+        url: "https://id.rosewood.example/realms/rosewood/login-actions/link/NOT-ME".to_owned(),
+        seconds: sample::LINK_SECONDS,
+    };
     let draft = Draft {
         id: &OutboxId::new("id"),
         realm: "Rosewood School",
@@ -269,6 +275,7 @@ fn in_own_words(template: &Template, content: &Content) -> Words {
         recipient: "",
         content,
         link: None,
+        not_me: content.purpose.may_be_a_thiefs().then_some(&not_me),
         own: Some(Own {
             template,
             person: Some(&person),
