@@ -157,6 +157,7 @@ pub fn pieces(source: &str, class: Class) -> Result<Vec<Placed<'_>>, Wrong> {
         let piece = match open {
             "{{" => value(inside, class),
             "{%" => tag(inside, class),
+            _ if inside.is_empty() => Err("a comment says nothing: take it away".to_owned()),
             _ => Ok(Piece::Comment),
         };
         let piece = piece.map_err(|reason| (line, reason))?;
