@@ -55,7 +55,6 @@ async fn a_notice_leads_with_one_press_to_a_closed_account() {
             height: 800,
             dark,
             language: language.into(),
-            ..Options::default()
         };
         let Some(browser) = Chromium::start(options).await else {
             return;
