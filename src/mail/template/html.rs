@@ -256,8 +256,9 @@ impl<'a> Reader<'a> {
                     "<{name}> has the attribute {key} twice, or more than {MOST_ATTRIBUTES} attributes"
                 ));
             }
-            self.take(char::is_whitespace);
-            if self.rest.starts_with('=') {
+            let after = self.rest.trim_start();
+            if after.starts_with('=') {
+                self.rest = after;
                 self.skip(1);
                 self.take(char::is_whitespace);
                 let is_link = self

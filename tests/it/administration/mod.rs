@@ -140,7 +140,7 @@ fn holes(pattern: &str) -> Vec<&'static str> {
         .collect()
 }
 
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 17] = [
     "alias",
     "campaign",
     "client",
@@ -150,6 +150,8 @@ const KINDS: [&str; 15] = [
     "inner_client",
     "job",
     "link",
+    "mail",
+    "purpose",
     "role",
     "role_id",
     "scope",
@@ -255,11 +257,22 @@ impl World {
         assert_eq!(app.sql(&state), ["done"]);
         things.insert("import", import);
         things.insert("alias", "UPDATE_PASSWORD".to_owned());
+        send(Method::PUT, "/mail-templates/pre-registration", template()).await;
+        things.insert("purpose", "pre-registration".to_owned());
         Self { realm, things }
     }
 }
 
-/// The things of one person: themselves, a session, a password and a link.
+/// A mail in a realm's own words.
+fn template() -> Value {
+    json!({
+        "subject": "Hello", "text": "{{ link }} {{ message }}",
+        "html": "<p><a href=\"{{ link }}\">{{ button }}</a> {{ message }}</p>",
+    })
+}
+
+/// The things of one person: themselves, a session, a password, a link and its mail, of which nobody knows whether it
+/// arrived.
 async fn of_person(app: &TestApp, user: &User) -> BTreeMap<&'static str, String> {
     let rp = app.legacy.in_realm(&user.realm);
     let tokens = rp.password_grant(&user.username, &user.password).await;
@@ -283,7 +296,12 @@ async fn of_person(app: &TestApp, user: &User) -> BTreeMap<&'static str, String>
         })
         .await
         .expect("a link");
+    let mail = one("SELECT id AS value FROM outbox");
+    app.database().execute(&format!(
+        "UPDATE outbox SET state = 'in_doubt', lease_token = NULL WHERE id = '{mail}'"
+    ));
     BTreeMap::from([
+        ("mail", mail),
         ("user", user.id.to_string()),
         ("session", one("SELECT id AS value FROM sessions")),
         ("credential", one("SELECT id AS value FROM credentials")),
@@ -306,6 +324,9 @@ fn body(method: &Method, pattern: &str, world: &World) -> Option<Value> {
         ("PUT", "{client}") => json!({ "description": "changed" }),
         ("PUT", "{realm}") => json!({ "displayName": "changed" }),
         ("PUT", "{alias}") => json!({ "enabled": true }),
+        ("PUT", "{purpose}") | ("POST", "preview") if pattern.contains("/mail-templates/") => {
+            template()
+        }
         ("PUT", "{role}" | "{role_id}") => {
             let kind = holes(pattern).pop().expect("a role");
             let name = match kind {

@@ -53,6 +53,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "the demo's own state, of its visitor alone",
     ),
     (
+        "src/flow/rows.rs",
+        "flow.browser_digest",
+        "a digest by which the database finds the flows of a browser",
+    ),
+    (
         "src/import/commit.rs",
         "lease_token",
         "which process works a job: read from the database on both sides",

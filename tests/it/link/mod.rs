@@ -21,6 +21,7 @@ mod login;
 mod many;
 pub mod not_me;
 mod parallel;
+mod purposes;
 mod realms;
 pub mod redeem;
 mod replay;

@@ -113,7 +113,7 @@ fn ten_thousand_conditions_take_no_time() {
         "{{% if app %}}{}{{% endif %}}",
         "{%elif app%}".repeat(10_000)
     );
-    let braces = "{ {".repeat(30_000);
+    let braces = "{ ".repeat(30_000);
     for source in [flat, ladder, braces] {
         // The fastest of three: other tests run beside this one.
         let took = (0..3).map(|_| {
