@@ -253,7 +253,6 @@ fn public_server(
         quiet: false,
         fixed: routes::fixed(),
     });
-    let together = wire::Together::default();
     let mut server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
@@ -267,9 +266,6 @@ fn public_server(
             .configure(crate::admin::routes)
             .default_service(web::to(not_found))
     })
-    .on_connect(move |io, data| wire::remember(&together, io, data))
-    .h2_initial_window_size(limits::STREAM_WINDOW)
-    .h2_initial_connection_window_size(limits::CONNECTION_WINDOW)
     .client_request_timeout(limits::REQUEST_HEAD)
     .tls_handshake_timeout(limits::TLS_HANDSHAKE)
     .keep_alive(limits::KEEP_ALIVE)

@@ -105,12 +105,11 @@ where
 }
 
 /// Modules of other people that print headers, statements or mail dialogs below `info`.
-const TALKATIVE: [&str; 12] = [
+const TALKATIVE: [&str; 11] = [
     "actix_http",
     "actix_web",
     "diesel",
     "diesel_async",
-    "h2",
     "hyper",
     "hyper_util",
     "lettre",

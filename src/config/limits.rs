@@ -32,17 +32,6 @@ pub const SMTP_COMMAND: Duration = Duration::from_secs(30);
 /// Handing over one mail.
 pub const SMTP_DATA: Duration = Duration::from_secs(120);
 
-/// The most requests that may be open on one connection of HTTP/2.
-pub const STREAMS: usize = 256;
-/// The most that may be open on all connections of HTTP/2 together, [`STREAMS_ALWAYS`] of each aside: a request that
-/// waits for its body costs about 20 KiB.
-pub const STREAMS_TOGETHER: usize = 2048;
-/// So many a connection may have open however many others have.
-pub const STREAMS_ALWAYS: usize = 8;
-/// What a client of HTTP/2 may send of one body before it is read, in bytes.
-pub const STREAM_WINDOW: u32 = 128 * 1024;
-/// What it may send of all bodies on a connection before they are read, in bytes.
-pub const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// The longest request target, in bytes.
 pub const URL_BYTES: usize = 8 * 1024;
 /// The longest head of a request, in bytes.

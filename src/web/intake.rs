@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::{Method, StatusCode, header};
@@ -20,7 +20,6 @@ use futures_util::Stream;
 use serde_json::json;
 use tokio::time::{Sleep, sleep};
 
-use super::wire::{Held, Wire};
 use crate::config::limits;
 
 /// The middleware, for `actix_web::middleware::from_fn`.
@@ -31,31 +30,17 @@ pub async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let wire = request.conn_data::<Wire>().cloned();
-    let turn = wire.as_ref().map(Wire::turn);
-    let crowded = matches!(turn, Some(None)).then_some(Refusal::Crowded);
-    if let Some(refusal) = crowded.or_else(|| refusal(&request)) {
+    if let Some(refusal) = refusal(&request) {
         let response = request.into_response(refusal.answer());
-        return Ok(response.map_into_right_body().map_into_left_body());
+        return Ok(response.map_into_right_body());
     }
     let late = limit_body(&mut request);
     let response = next.call(request).await?;
-    let response = if late.is_some_and(|late| late.get()) {
-        if let Some(wire) = wire {
-            // A stream's end would leave the connection open for the next one.
-            wire.close();
-        }
+    if late.is_some_and(|late| late.get()) {
         let answer = Refusal::SlowBody.answer();
-        response.into_response(answer).map_into_right_body()
-    } else {
-        response.map_into_left_body()
-    };
-    Ok(match turn.flatten() {
-        Some(turn) => response
-            .map_into_boxed_body()
-            .map_body(|_, body| EitherBody::right(Held { body, turn })),
-        None => response.map_body(|_, body| EitherBody::left(body)),
-    })
+        return Ok(response.into_response(answer).map_into_right_body());
+    }
+    Ok(response.map_into_left_body())
 }
 
 /// Why a request goes no further.
@@ -68,7 +53,6 @@ enum Refusal {
     Path,
     Nul,
     SlowBody,
-    Crowded,
 }
 
 impl Refusal {
@@ -100,23 +84,14 @@ impl Refusal {
                 "invalid_request",
                 "The query holds the character U+0000: send it without",
             ),
-            Self::Crowded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                "Too many requests are open on this connection",
-            ),
             Self::SlowBody => (
                 StatusCode::REQUEST_TIMEOUT,
                 "invalid_request",
                 "The request took too long to arrive",
             ),
         };
-        let mut answer = HttpResponse::build(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.insert_header((header::RETRY_AFTER, 1));
-        }
         // What is left of the request is not read, so the connection cannot go on.
-        answer
+        HttpResponse::build(status)
             .force_close()
             .json(json!({ "error": error, "error_description": description }))
     }

@@ -218,7 +218,7 @@ async fn flag_everybody(api: &Api, server: &Server<'_>, total: usize) -> (Durati
 }
 
 fn a_crowd_is_flagged(database: &str, place: &Place) {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    crate::support::app::install_tls();
     let crowd = if soak() { 1_000_000 } else { 5_000 };
     let total = crowd + AT_ONCE * EACH;
     write_files(place, crowd);

@@ -68,7 +68,7 @@ pub fn client() -> Client {
 
 /// The same with something else about it.
 pub fn client_with(more: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Client {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    crate::support::app::install_tls();
     let builder = Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

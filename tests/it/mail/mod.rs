@@ -27,6 +27,7 @@ pub struct Api {
 
 impl Api {
     pub fn new(base: &str, (username, password): (&str, &str)) -> Self {
+        crate::support::app::install_tls();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

@@ -120,7 +120,7 @@ impl Flood {
 const PASSWORD: &str = "an admin passphrase";
 
 fn client() -> reqwest::Client {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    crate::support::app::install_tls();
     reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(60))

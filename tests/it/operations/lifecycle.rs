@@ -188,6 +188,7 @@ async fn a_renewed_certificate_is_taken_into_use() {
         .set("VESTIBULE_TLS_CERT", certificate.display().to_string())
         .set("VESTIBULE_TLS_KEY", key.display().to_string());
     let server = place.serve();
+    crate::support::app::install_tls();
     let ask = |trusted: &reqwest::Certificate| {
         let client = reqwest::Client::builder()
             .tls_built_in_root_certs(false)

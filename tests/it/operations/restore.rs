@@ -84,7 +84,7 @@ struct Held {
 
 impl<'a> Life<'a> {
     fn at(place: &'a Place, runtime: &'a Runtime) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        crate::support::app::install_tls();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

@@ -439,7 +439,7 @@ fn listen() -> (TcpListener, String) {
 }
 
 /// Two TLS libraries' providers in one process panic unless one is chosen.
-fn install_tls() {
+pub fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
