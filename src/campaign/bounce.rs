@@ -45,7 +45,7 @@ pub fn read(bytes: &[u8]) -> Option<Report> {
     Some(Report {
         message_ids,
         failed,
-        reason: reason
+        reason: impersonal(&reason, "")
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .take(LONGEST_REASON)

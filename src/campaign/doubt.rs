@@ -70,14 +70,14 @@ pub fn resend(
         return Ok(Some(Err(why)));
     }
     if let Some(campaign) = campaign {
-        goes_on(tx, campaign, id)?;
+        recipients::resent_one(tx, &campaign.id, id)?;
+        goes_on(tx, campaign)?;
     }
     Ok(Some(Ok(mail)))
 }
 
-/// Lets a mailing look after one of its mails again.
-fn goes_on(tx: &mut Tx<'_>, mut campaign: Campaign, mail: &OutboxId) -> Result<(), StoreError> {
-    recipients::resent_one(tx, &campaign.id, mail)?;
+/// Lets a mailing look after its mails again, because one of them is on its way again.
+pub(super) fn goes_on(tx: &mut Tx<'_>, mut campaign: Campaign) -> Result<(), StoreError> {
     pace::set(tx, &campaign.id, campaign.settings.pace())?;
     if matches!(campaign.state, rows::State::Done | rows::State::Reminding) {
         campaign.state = rows::State::Running;

@@ -1,8 +1,8 @@
 //! What administrators order of a mailing: begin, pause, go on, stop, send again. Audited.
 
-use super::recipients;
 use super::rows::{self, Campaign, NEVER, State};
 use super::settings::{Kind, Settings};
+use super::{doubt, recipients};
 use crate::kernel::{Entropy, RealmId, RoleId, Timestamp};
 use crate::link;
 use crate::mail::outbox::batch;
@@ -172,7 +172,7 @@ pub enum Resent {
 /// # Errors
 /// The database fails.
 pub fn resend_in_doubt(tx: &mut Tx<'_>, id: &str) -> Result<Option<Resent>, StoreError> {
-    let Some(mut campaign) = rows::locked(tx, id)? else {
+    let Some(campaign) = rows::locked(tx, id)? else {
         return Ok(None);
     };
     if campaign.state == State::Cancelled {
@@ -182,16 +182,7 @@ pub fn resend_in_doubt(tx: &mut Tx<'_>, id: &str) -> Result<Option<Resent>, Stor
     let count = batch::resend_in_doubt(tx, id)?;
     recipients::resent(tx, id)?;
     if count > 0 {
-        pace::set(tx, id, campaign.settings.pace())?;
-        if campaign.state == State::Done || campaign.state == State::Reminding {
-            campaign.state = State::Running;
-            campaign.finished_at = None;
-        }
-        if campaign.state == State::Paused {
-            batch::hold(tx, id)?;
-        }
-        campaign.wake_at = tx.now()?;
-        rows::update(tx, &campaign)?;
+        doubt::goes_on(tx, campaign)?;
     }
     Ok(Some(Resent::Mails(count)))
 }

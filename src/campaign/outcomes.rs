@@ -89,7 +89,8 @@ pub fn reap(tx: &mut Tx<'_>, campaign: &str) -> Result<usize, StoreError> {
     Ok(count)
 }
 
-fn settle(
+/// Notes that somebody's turn is over, and how it ended.
+pub(super) fn settle(
     tx: &mut Tx<'_>,
     (campaign, user): (&str, &UserId),
     (state, why): (&str, Option<&str>),

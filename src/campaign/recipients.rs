@@ -5,6 +5,7 @@
 
 use diesel::prelude::*;
 
+use super::outcomes;
 pub use super::outcomes::{any_in_doubt, came_back, reap, resent, resent_one};
 use crate::kernel::{Timestamp, UserId};
 use crate::link::LinkId;
@@ -73,22 +74,11 @@ pub fn handed_over(
 /// The database fails.
 pub fn skip(
     tx: &mut Tx<'_>,
-    (campaign, user): (&str, &UserId),
+    whose: (&str, &UserId),
     why: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::update(
-        rows::table
-            .filter(rows::campaign_id.eq(campaign))
-            .filter(rows::user_id.eq(user))
-    )
-    .set((
-        rows::state.eq(SKIPPED),
-        rows::reason.eq(why),
-        rows::settled_at.eq(now),
-    ))
-    .execute(c))?;
-    Ok(())
+    outcomes::settle(tx, whose, (SKIPPED, Some(why)), now)
 }
 
 /// Passes over everybody whose turn has not come.

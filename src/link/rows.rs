@@ -256,22 +256,10 @@ pub fn note_opened(
 pub fn commit(
     tx: &mut Tx<'_>,
     id: &LinkId,
-    (user, epoch): (&UserId, &AuthEpoch),
+    whose: (&UserId, &AuthEpoch),
 ) -> Result<bool, StoreError> {
     let now = tx.now()?;
-    let committed = db!(tx, |c| diesel::update(
-        links::table
-            .filter(links::id.eq(id))
-            .filter(links::user_id.eq(user))
-            .filter(links::auth_epoch.eq(epoch))
-            .filter(links::committed_at.is_null())
-            .filter(links::revoked_at.is_null())
-            .filter(links::superseded_at.is_null())
-            .filter(links::expires_at.gt(now))
-    )
-    .set(links::committed_at.eq(now))
-    .execute(c))?;
-    Ok(committed == 1)
+    set_committed(tx, id, whose, Some(now))
 }
 
 /// Holds a link that lives until the transaction ends, so that nobody ends it in between; `false`: it was ended. Asks
@@ -282,10 +270,20 @@ pub fn commit(
 pub fn hold(
     tx: &mut Tx<'_>,
     id: &LinkId,
+    whose: (&UserId, &AuthEpoch),
+) -> Result<bool, StoreError> {
+    set_committed(tx, id, whose, None)
+}
+
+/// Writes when a link that lives was committed; `None` changes nothing and locks its row. `false`: it does not live.
+fn set_committed(
+    tx: &mut Tx<'_>,
+    id: &LinkId,
     (user, epoch): (&UserId, &AuthEpoch),
+    committed_at: Option<Timestamp>,
 ) -> Result<bool, StoreError> {
     let now = tx.now()?;
-    let held = db!(tx, |c| diesel::update(
+    let written = db!(tx, |c| diesel::update(
         links::table
             .filter(links::id.eq(id))
             .filter(links::user_id.eq(user))
@@ -295,9 +293,9 @@ pub fn hold(
             .filter(links::superseded_at.is_null())
             .filter(links::expires_at.gt(now))
     )
-    .set(links::lifespan.eq(links::lifespan))
+    .set(links::committed_at.eq(committed_at))
     .execute(c))?;
-    Ok(held == 1)
+    Ok(written == 1)
 }
 
 /// Stores what is left to do on a link without a credential: one of its actions was done.

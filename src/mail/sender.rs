@@ -18,6 +18,7 @@ use super::message::{Content, Purpose};
 use super::outbox::{self, Claim, Outcome, State};
 use super::pause::{self, Door, Trouble};
 use super::render::Draft;
+use super::said::impersonal;
 use super::smtp::{CONNECTIONS, Failure, Permit};
 use super::template::{self, Own, Person, Template, Templates};
 use super::{Home, Inner, Mailer};
@@ -414,11 +415,13 @@ async fn attempt(
         }
         Err(failure) => Err(failure),
     };
+    // Servers repeat what displeases them, and a link is in none of our tables.
+    let said = |why: String| impersonal(&why, &claim.recipient);
     let verdict = match handed {
         Ok(()) => Verdict::Mail(Outcome::Sent),
-        Err(Failure::Later(why)) => Verdict::Mail(Outcome::TryLater(why)),
-        Err(Failure::Refused(why)) => Verdict::Mail(Outcome::Bounced(why)),
-        Err(Failure::Unknown(why)) => Verdict::Mail(Outcome::InDoubt(why)),
+        Err(Failure::Later(why)) => Verdict::Mail(Outcome::TryLater(said(why))),
+        Err(Failure::Refused(why)) => Verdict::Mail(Outcome::Bounced(said(why))),
+        Err(Failure::Unknown(why)) => Verdict::Mail(Outcome::InDoubt(said(why))),
         Err(Failure::Server(trouble, why)) => Verdict::Realm(trouble, why),
         Err(Failure::NotPermitted) => Verdict::Lost,
     };

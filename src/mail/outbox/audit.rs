@@ -1,12 +1,11 @@
 //! Audit events of mails that carry a link: handed over, and refused for good. Together with those of the link and of
 //! sign-ins they tell how far the people of a mailing have come, without anything but the events.
 //!
-//! Invariant: no event says where a mail went, nor anything of what it says; what a server said goes through
-//! [`impersonal`].
+//! Invariant: no event says where a mail went, nor anything of what it says; what a server said has been through
+//! [`impersonal`](crate::mail::said::impersonal) when it comes here.
 
 use super::{Claim, OutboxId, Outcome, State};
 use crate::kernel::{Entropy, RealmId, UserId};
-use crate::mail::said::impersonal;
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 
@@ -52,9 +51,7 @@ pub(in crate::mail) fn settled(
     };
     let event = match (state, outcome) {
         (State::Sent, _) => about(SENT),
-        (State::Bounced, Outcome::Bounced(why)) => {
-            about(BOUNCED).detail("reason", impersonal(why, &claim.recipient))
-        }
+        (State::Bounced, Outcome::Bounced(why)) => about(BOUNCED).detail("reason", why.as_str()),
         _ => return Ok(()),
     };
     let now = tx.now()?;

@@ -23,7 +23,8 @@ use crate::oidc::catalog::RealmConfig;
 use crate::oidc::engine::Engine;
 use crate::realm;
 use crate::store::schema::{cohort_before, required_actions};
-use crate::store::{Store, StoreError, Tx, db};
+use crate::store::{Store, StoreError, Tx, corrupt, db};
+use crate::user::waiting::ResetProof;
 use crate::user::{self, User};
 
 /// So many notices of a realm's orders leave in a second.
@@ -165,11 +166,10 @@ fn tell(
         }
         told.last = Some(id.clone());
         let Some(user) = users.get(id) else { continue };
-        let none = BTreeSet::new();
         let done = news(
             plan,
-            waited.get(id).unwrap_or(&none),
-            waits.get(id).unwrap_or(&none),
+            waited.get(id).unwrap_or(&BTreeSet::new()),
+            waits.get(id).unwrap_or(&BTreeMap::new()),
         );
         let former = former.remove(id).unwrap_or_default();
         let user = match job.order.tells {
@@ -188,8 +188,12 @@ fn tell(
     Ok(told)
 }
 
+/// Actions that wait, and who can complete each.
+type Waiting = BTreeMap<String, ResetProof>;
+
 /// What the order did to somebody on whom these actions waited before it, as far as it holds with these that wait now.
-fn news(plan: &Plan, before: &BTreeSet<String>, now: &BTreeSet<String>) -> Done {
+/// Who can set the password is told as it is now: a stricter demand that waited before the order is not softened by it.
+fn news(plan: &Plan, before: &BTreeSet<String>, now: &Waiting) -> Done {
     let reset = update_password::NAME;
     let ordered = plan.set.iter().any(|action| action == reset);
     let is_new = !before.contains(reset) || plan.manner.changes_waiting();
@@ -197,41 +201,48 @@ fn news(plan: &Plan, before: &BTreeSet<String>, now: &BTreeSet<String>) -> Done 
         waived: plan
             .take
             .iter()
-            .filter(|action| before.contains(*action) && !now.contains(*action))
+            .filter(|action| before.contains(*action) && !now.contains_key(*action))
             .cloned()
             .collect(),
-        demanded: (ordered && is_new && now.contains(reset))
-            .then(|| plan.manner.setting(None).reset_proof),
+        demanded: now.get(reset).copied().filter(|_| ordered && is_new),
     }
-}
-
-type Actions = BTreeMap<UserId, BTreeSet<String>>;
-
-fn sorted(rows: Vec<(UserId, String)>) -> Actions {
-    let mut all = Actions::new();
-    for (user, action) in rows {
-        all.entry(user).or_default().insert(action);
-    }
-    all
 }
 
 /// What waited on these people before the order, as far as it was about that.
-fn before(tx: &mut Tx<'_>, job: &str, people: &[UserId]) -> Result<Actions, StoreError> {
+fn before(
+    tx: &mut Tx<'_>,
+    job: &str,
+    people: &[UserId],
+) -> Result<BTreeMap<UserId, BTreeSet<String>>, StoreError> {
     let rows: Vec<(UserId, String)> = db!(tx, |c| cohort_before::table
         .filter(cohort_before::job_id.eq(job))
         .filter(cohort_before::user_id.eq_any(people))
         .select((cohort_before::user_id, cohort_before::action))
         .load(c))?;
-    Ok(sorted(rows))
+    let mut all: BTreeMap<UserId, BTreeSet<String>> = BTreeMap::new();
+    for (user, action) in rows {
+        all.entry(user).or_default().insert(action);
+    }
+    Ok(all)
 }
 
 /// What waits on these people now.
-fn waiting(tx: &mut Tx<'_>, people: &[UserId]) -> Result<Actions, StoreError> {
-    let rows: Vec<(UserId, String)> = db!(tx, |c| required_actions::table
+fn waiting(tx: &mut Tx<'_>, people: &[UserId]) -> Result<BTreeMap<UserId, Waiting>, StoreError> {
+    let rows: Vec<(UserId, String, String)> = db!(tx, |c| required_actions::table
         .filter(required_actions::user_id.eq_any(people))
-        .select((required_actions::user_id, required_actions::action))
+        .select((
+            required_actions::user_id,
+            required_actions::action,
+            required_actions::reset_proof,
+        ))
         .load(c))?;
-    Ok(sorted(rows))
+    let mut all: BTreeMap<UserId, Waiting> = BTreeMap::new();
+    for (user, action, proof) in rows {
+        let proof = ResetProof::parse(&proof)
+            .ok_or_else(|| corrupt("required_actions", "reset_proof", &user, proof))?;
+        all.entry(user).or_default().insert(action, proof);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -244,6 +255,13 @@ mod tests {
 
     fn set(actions: &[&str]) -> BTreeSet<String> {
         actions.iter().map(|&action| action.to_owned()).collect()
+    }
+
+    fn waits(actions: &[&str], proof: ResetProof) -> Waiting {
+        set(actions)
+            .into_iter()
+            .map(|action| (action, proof))
+            .collect()
     }
 
     #[test]
@@ -262,7 +280,7 @@ mod tests {
             (&[], &[], false, &[]),
             (&[TERMS], &[TERMS], false, &[]),
         ] {
-            let done = news(&plan, &set(before), &set(now));
+            let done = news(&plan, &set(before), &waits(now, ResetProof::Password));
             assert_eq!(done.demanded.is_some(), demanded, "{before:?} {now:?}");
             assert_eq!(done.waived, waived, "{before:?} {now:?}");
         }
@@ -273,10 +291,8 @@ mod tests {
             },
             ..plan
         };
-        assert!(
-            news(&noted, &set(&[RESET]), &set(&[RESET]))
-                .demanded
-                .is_some()
-        );
+        let stricter = waits(&[RESET], ResetProof::Mailbox);
+        let told = news(&noted, &set(&[RESET]), &stricter).demanded;
+        assert_eq!(told, Some(ResetProof::Mailbox), "as it is, not as ordered");
     }
 }
