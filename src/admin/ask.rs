@@ -108,6 +108,39 @@ impl Ask {
             .map(|text| text.eq_ignore_ascii_case("true"))
     }
 
+    /// A query parameter that is `true` or `false`: for parameters that Keycloak has not, where a slip would do another
+    /// thing than was meant.
+    ///
+    /// # Errors
+    /// It says neither.
+    pub fn switch(&self, name: &str) -> Result<Option<bool>, AdminError> {
+        match self.text(name) {
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(text) => Err(AdminError::Bad(format!(
+                "{name} is true or false, not {text:.32}"
+            ))),
+        }
+    }
+
+    /// Looks whether every query parameter is one of these.
+    ///
+    /// # Errors
+    /// One is not.
+    pub fn only(&self, known: &[&str]) -> Result<(), AdminError> {
+        let odd = self
+            .query
+            .iter()
+            .find(|(name, _)| !known.contains(&name.as_str()));
+        odd.map_or(Ok(()), |(name, _)| {
+            Err(AdminError::Bad(format!(
+                "Unknown parameter {name:.32}: one of {}",
+                known.join(", ")
+            )))
+        })
+    }
+
     /// Which part of a list is wanted: by default the first `default`, all for -1.
     ///
     /// # Errors
@@ -215,6 +248,12 @@ mod tests {
         assert_eq!(ask("/?a=TRUE").flag("a"), Some(true));
         assert_eq!(ask("/?a=maybe").flag("a"), Some(false));
         assert_eq!(ask("/?a=").flag("a"), None);
+        assert_eq!(ask("/?a=True").switch("a").unwrap(), Some(true));
+        assert_eq!(ask("/?a=false").switch("a").unwrap(), Some(false));
+        assert_eq!(ask("/?b=1").switch("a").unwrap(), None);
+        assert!(ask("/?a=1").switch("a").is_err());
+        assert!(ask("/?a=1&b=2").only(&["a", "b"]).is_ok());
+        assert!(ask("/?a=1&c=2").only(&["a", "b"]).is_err());
         assert_eq!(ask("/?a=x%20y").query("a"), Some("x y"));
     }
 

@@ -190,7 +190,19 @@ fn same(earlier: &Job, options: &Options, digest: &str) -> Result<(), AdminError
     }
 }
 
+/// The parameters of an import.
+const PARAMETERS: [&str; 7] = [
+    "format",
+    "ifExists",
+    "dryRun",
+    "requirePasswordReset",
+    "preRegister",
+    "allowSharedPasswords",
+    "createMissing",
+];
+
 fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Order, AdminError> {
+    ask.only(&PARAMETERS)?;
     let named = ask
         .text("format")
         .map(|text| {
@@ -208,8 +220,8 @@ fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Or
             AdminError::Bad(format!("Unknown ifExists {text:.32}: skip, update or fail"))
         })?,
     };
-    let flag = |name: &str| ask.flag(name).unwrap_or(false);
-    let create_missing = flag("createMissing");
+    let flag = |name: &str| Ok::<_, AdminError>(ask.switch(name)?.unwrap_or(false));
+    let create_missing = flag("createMissing")?;
     if create_missing {
         // It makes roles too.
         context.require(&["manage-realm"])?;
@@ -230,11 +242,11 @@ fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Or
     Ok(Order {
         options: Options {
             format: named.or(format),
-            dry_run: flag("dryRun"),
+            dry_run: flag("dryRun")?,
             if_exists,
-            require_password_reset: flag("requirePasswordReset"),
-            pre_register: flag("preRegister"),
-            allow_shared_passwords: flag("allowSharedPasswords"),
+            require_password_reset: flag("requirePasswordReset")?,
+            pre_register: flag("preRegister")?,
+            allow_shared_passwords: flag("allowSharedPasswords")?,
             create_missing,
             roles: Some(roles),
         },

@@ -16,7 +16,7 @@ use crate::action::canonical;
 use crate::action::kinds::update_password;
 use crate::client::{self, redirect};
 use crate::kernel::{Timestamp, UserId};
-use crate::link::{self, Link, LinkId, NewLink, Purpose, Refused, Sender};
+use crate::link::{self, LONGEST_LIFESPAN, Link, LinkId, NewLink, Purpose, Refused, Sender};
 use crate::mail::LONGEST_NOTE;
 use crate::user::User;
 
@@ -39,6 +39,14 @@ pub fn check(context: &mut Context<'_, '_>, target: &Target) -> Result<(), Admin
     let refused = |text: &str| Err(AdminError::Message(text.to_owned()));
     if target.lifespan.is_some_and(|seconds| seconds < 1) {
         return Err(AdminError::Bad("lifespan must be at least 1 second".into()));
+    }
+    if target
+        .lifespan
+        .is_some_and(|seconds| seconds > LONGEST_LIFESPAN)
+    {
+        return Err(AdminError::Bad(format!(
+            "lifespan must be at most {LONGEST_LIFESPAN} seconds, which is a year"
+        )));
     }
     let Some(client_id) = &target.client_id else {
         return match target.redirect_uri {
@@ -170,7 +178,7 @@ pub fn execute_actions(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         .map(str::to_owned)
         .collect();
     let target = target(context, ask)?;
-    if ask.flag("persist") == Some(true) {
+    if ask.switch("persist")? == Some(true) {
         for action in &actions {
             assign::set_missing(context.tx, &user.id, action, &Setting::by("admin"))?;
         }

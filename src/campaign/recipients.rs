@@ -200,7 +200,7 @@ pub struct Recipient {
 pub fn list(
     tx: &mut Tx<'_>,
     campaign: &str,
-    state: Option<&str>,
+    states: &[&str],
     (after, limit): (&str, i64),
 ) -> Result<Vec<Recipient>, StoreError> {
     db!(tx, |c| {
@@ -208,8 +208,8 @@ pub fn list(
             .filter(rows::campaign_id.eq(campaign))
             .filter(rows::user_id.gt(after))
             .into_boxed();
-        if let Some(state) = state {
-            query = query.filter(rows::state.eq(state));
+        if !states.is_empty() {
+            query = query.filter(rows::state.eq_any(states));
         }
         query
             .order(rows::user_id)

@@ -112,7 +112,7 @@ pub(super) fn report(store: &Store, shown: &Shown, format: Format) -> Result<(),
         recipients::IN_DOUBT,
     ] {
         let found = store
-            .read(|tx| recipients::list(tx, &shown.id, Some(state), ("", LISTED)))
+            .read(|tx| recipients::list(tx, &shown.id, &[state], ("", LISTED)))
             .map_err(Failure::failed)?;
         for row in found {
             let why = row.reason.unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What commands print: data on stdout, for people or as JSON, and words to the person at the terminal on stderr.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
@@ -13,11 +14,41 @@ use crate::demo::table;
     reason = "the command line's own words to the person at the terminal"
 )]
 pub(super) fn say(text: &str) {
+    let text = &printable(text);
     if std::io::stderr().is_terminal() {
         let (_, columns) = console::Term::stderr().size();
         eprintln!("{}", fitted(text, usize::from(columns)));
     } else {
         eprintln!("{text}");
+    }
+}
+
+/// The text with everything escaped that a terminal takes for an order or shows in another order than it is written:
+/// names, files and what mail servers say are other people's words.
+fn printable(text: &str) -> Cow<'_, str> {
+    let odd = |c: char| {
+        c != '\n'
+            && (c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+    };
+    if !text.contains(odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if odd(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whoever reads may have read enough (`| head`): that is no failure.
+fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(Failure::failed),
     }
 }
 
@@ -65,11 +96,11 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
 /// Prints lines.
 pub(super) fn lines(lines: &[impl AsRef<str>]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    lines
+    let outcome = lines
         .iter()
-        .try_for_each(|line| writeln!(out, "{}", line.as_ref()))
-        .and_then(|()| out.flush())
-        .map_err(Failure::failed)
+        .try_for_each(|line| writeln!(out, "{}", printable(line.as_ref())))
+        .and_then(|()| out.flush());
+    printed(outcome)
 }
 
 /// Prints text that people read: on a terminal no line is broken inside a word.
@@ -84,15 +115,27 @@ pub(super) fn text(text: &str) -> Result<(), Failure> {
 
 /// Prints a table.
 pub(super) fn rows<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
+    let shown: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| {
+            row.each_ref()
+                .map(|cell| printable(cell).replace('\n', "\\n"))
+        })
+        .collect();
     let mut out = std::io::stdout().lock();
-    table::print(&mut out, header, rows)
-        .and_then(|()| out.flush())
-        .map_err(Failure::failed)
+    printed(table::print(&mut out, header, &shown).and_then(|()| out.flush()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_peoples_words_order_a_terminal_nothing() {
+        assert_eq!(printable("a\u{1b}[31mb\u{9b}c"), "a\\u{1b}[31mb\\u{9b}c");
+        assert_eq!(printable("x\u{202e}txt.exe\r"), "x\\u{202e}txt.exe\\u{d}");
+        assert_eq!(printable("häfen\nund 桟橋"), "häfen\nund 桟橋");
+    }
 
     #[test]
     fn lines_are_broken_between_words_and_commands_are_not() {

@@ -184,7 +184,7 @@ fn named(person: &Person, directory: &Directory, options: &Options) -> Result<()
             return reject(
                 "groups",
                 format!(
-                    "there is no group {path:.255}: make it first, or import with createMissing"
+                    "there is no group {path:.255}: make it first, or import with createMissing (--create-missing)"
                 ),
             );
         }
@@ -212,7 +212,7 @@ fn named(person: &Person, directory: &Directory, options: &Options) -> Result<()
                 return reject(
                     "roles",
                     format!(
-                        "there is no role {role}: make it first, or import with createMissing (realm roles alone)"
+                        "there is no role {role}: make it first, or import with createMissing (--create-missing; realm roles alone)"
                     ),
                 );
             }

@@ -3,7 +3,9 @@
 //! Called by whoever wants somebody to get a link: the admin API, imports, campaigns, a forgotten password, an
 //! expired page. Nothing here renders a mail: the outbox holds the link's id, and the token is made as the mail goes.
 
-use super::{Link, LinkId, Purpose, UPDATE_PASSWORD, VERIFY_EMAIL, keys, rows, token};
+use super::{
+    LONGEST_LIFESPAN, Link, LinkId, Purpose, UPDATE_PASSWORD, VERIFY_EMAIL, keys, rows, token,
+};
 use crate::kernel::{RealmId, Timestamp, UserId};
 use crate::mail::{self, Content, Message, OutboxId, Tools, language_of};
 use crate::realm::Realm;
@@ -249,7 +251,7 @@ pub(super) fn unsent(
     let lifespan = new
         .lifespan
         .unwrap_or_else(|| purpose.lifespan(new.realm, new.sender))
-        .max(1);
+        .clamp(1, LONGEST_LIFESPAN);
     Ok(Link {
         id: LinkId::new(tools.entropy.uuid(now)),
         realm_id: new.realm.id.clone(),

@@ -116,9 +116,12 @@ impl Purpose {
                 Sender::Administrator,
             ) => field("actionTokenGeneratedByAdminLifespan", 43_200),
         };
-        seconds.max(1)
+        seconds.clamp(1, LONGEST_LIFESPAN)
     }
 }
+
+/// The longest that any link lives, in seconds: a year.
+pub const LONGEST_LIFESPAN: i64 = 365 * 24 * 3600;
 
 /// Where a link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

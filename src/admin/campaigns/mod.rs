@@ -163,7 +163,7 @@ pub fn resume(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
 pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
     let campaign = find(context, ask)?;
-    let revoke = ask.flag("revokeLinks").unwrap_or(false);
+    let revoke = ask.switch("revokeLinks")?.unwrap_or(false);
     let beyond = order::beyond(&context.config, &context.caller.powers);
     let done = orders::cancel_for(context.tx, &campaign.id, (revoke, &beyond))?;
     ordered(context, &campaign, (done, "ADMIN_CAMPAIGN_CANCEL"))

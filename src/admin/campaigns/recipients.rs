@@ -48,11 +48,11 @@ fn portion(
 ) -> Result<(Vec<Row>, Option<String>), AdminError> {
     context.require(&["view-users", "manage-users"])?;
     let campaign = find(context, ask)?;
-    let state = ask.text("state").map(stored);
+    let states = ask.text("state").map_or(Ok(&[][..]), stored)?;
     let found = recipients::list(
         context.tx,
         &campaign.id,
-        state.as_deref(),
+        states,
         (after.unwrap_or_default(), limit),
     )?;
     let ids: Vec<UserId> = found.iter().map(|row| row.user_id.clone()).collect();
@@ -69,12 +69,21 @@ fn portion(
     Ok((rows, next))
 }
 
-/// The stored word for a shown one.
-fn stored(state: &str) -> String {
-    match state {
-        "inDoubt" => recipients::IN_DOUBT.to_owned(),
-        other => other.to_owned(),
-    }
+/// The stored words for a shown one.
+fn stored(state: &str) -> Result<&'static [&'static str], AdminError> {
+    Ok(match state {
+        "queued" => &[recipients::WAITING, recipients::QUEUED],
+        "sent" => &[recipients::SENT],
+        "bounced" => &[recipients::BOUNCED],
+        "inDoubt" => &[recipients::IN_DOUBT],
+        "skipped" => &[recipients::SKIPPED],
+        "failed" => &[recipients::FAILED],
+        _ => {
+            return Err(AdminError::Bad(format!(
+                "Unknown state {state:.32}: one of queued, sent, bounced, inDoubt, skipped, failed"
+            )));
+        }
+    })
 }
 
 /// The shown word for a stored one: whose turn has not come is queued, too.

@@ -45,8 +45,8 @@ pub fn of_query(ask: &Ask) -> Result<Audience, AdminError> {
     let mut audience = Audience {
         enabled: ask.flag("enabled"),
         email_verified: ask.flag("emailVerified"),
-        never_signed_in: ask.flag("neverSignedIn"),
-        has_password: ask.flag("hasPassword"),
+        never_signed_in: ask.switch("neverSignedIn")?,
+        has_password: ask.switch("hasPassword")?,
         pending_action: owned("pendingAction").map(|name| canonical_or_same(&name)),
         status: ask.text("status").map(read_status).transpose()?,
         mail_state: ask.text("mailState").map(read_mail_state).transpose()?,

@@ -164,10 +164,10 @@ fn unknown(name: &str, columns: usize) -> FileError {
         .map(|known| (strsim::damerau_levenshtein(known, &shown), known))
         .min()
         .filter(|(distance, _)| *distance <= 3)
-        .map(|(_, known)| format!("; is it `{known}`?"))
+        .map(|(_, known)| format!(" (is it `{known}`?)"))
         .unwrap_or_default();
     FileError::format(format!(
-        "the header row names a column {shown:?} that is not known{nearest} Columns: {}, attribute.<name>",
+        "the header row names a column {shown:?} that is not known{nearest}. Columns: {}, attribute.<name>",
         COLUMNS.join(", ")
     ))
 }

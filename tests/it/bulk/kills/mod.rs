@@ -128,7 +128,7 @@ impl Stage {
     /// Where the mails stand, by address.
     fn mails(&self, id: &str) -> BTreeMap<String, String> {
         let read = self.store.read(|tx| {
-            let all = recipients::list(tx, id, None, ("", i64::MAX))?;
+            let all = recipients::list(tx, id, &[], ("", i64::MAX))?;
             Ok(all
                 .into_iter()
                 .map(|one| (one.email.unwrap_or_default(), one.state))
