@@ -353,6 +353,7 @@ async fn a_request_that_cannot_be_is_refused_with_what_to_do(app: TestApp) {
         ("audience", json!({ "nobody": 1 }), "Unrecognized field"),
         ("ratePerSecond", json!(0), "at least 1"),
         ("lifespan", json!(0), "at least 1"),
+        ("lifespan", json!(99_999_999_999_i64), "a year"),
         ("locale", json!("tlh"), "language"),
         (
             "quietHours",

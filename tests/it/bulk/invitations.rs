@@ -89,10 +89,10 @@ async fn keycloaks_calls_answer_in_keycloaks_words(app: TestApp) {
         let found = put(user, &tail, body).await;
         assert_eq!(found, (400, wanted.to_owned()), "{tail}");
     }
-    assert_eq!(
-        put(&alice.id, &at("lifespan=0"), actions.clone()).await.0,
-        400
-    );
+    for slip in ["lifespan=0", "lifespan=99999999999999", "persist=maybe"] {
+        let refused = put(&alice.id, &at(slip), actions.clone()).await;
+        assert_eq!(refused.0, 400, "{slip}: {}", refused.1);
+    }
     assert_eq!(
         put(&alice.id, &at("lifespan=abc"), actions.clone()).await.0,
         404
