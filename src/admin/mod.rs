@@ -31,8 +31,10 @@ pub mod smtp;
 pub mod users;
 pub mod watch;
 
+use std::collections::BTreeMap;
+
 use actix_web::http::Method;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, Resource, Route, web};
 
 use self::call::{Handler, Prepare, body_limit, on, on_with_password};
 use self::error::AdminError;
@@ -104,15 +106,17 @@ pub fn table() -> Vec<Entry> {
 /// Mounts everything below `/admin`.
 pub fn routes(config: &mut web::ServiceConfig) {
     let realms = web::scope("/admin/realms").app_data(body_limit());
-    let realms = table().into_iter().fold(realms, |scope, entry| {
-        let route = match entry.work {
-            Work::Plain(handler) => on(entry.method, handler),
-            Work::Password(prepare, handler) => on_with_password(entry.method, prepare, handler),
-            Work::Import => web::method(entry.method).to(imports::post),
-            Work::TryMail => web::method(entry.method).to(smtp::test),
-        };
-        scope.route(&entry.path, route)
-    });
+    let realms = by_path(table())
+        .into_iter()
+        .fold(realms, |scope, (path, entries)| {
+            let resource = web::resource(path).default_service(web::to(no_such_path));
+            scope.service(
+                entries
+                    .into_iter()
+                    .map(route)
+                    .fold(resource, Resource::route),
+            )
+        });
     let server_info = web::resource("/admin/serverinfo")
         .app_data(body_limit())
         .route(on(Method::GET, realms::server_info))
@@ -120,6 +124,33 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .service(server_info)
         .service(realms.default_service(web::to(no_such_path)));
+}
+
+fn route(entry: Entry) -> Route {
+    match entry.work {
+        Work::Plain(handler) => on(entry.method, handler),
+        Work::Password(prepare, handler) => on_with_password(entry.method, prepare, handler),
+        Work::Import => web::method(entry.method).to(imports::post),
+        Work::TryMail => web::method(entry.method).to(smtp::test),
+    }
+}
+
+/// The entries of each path together, a segment that is written out before one that can be anything: each path's
+/// pattern is compiled for every worker, and tried until one fits.
+fn by_path(table: Vec<Entry>) -> Vec<(String, Vec<Entry>)> {
+    let mut paths: BTreeMap<Vec<(bool, String)>, Vec<Entry>> = BTreeMap::new();
+    for entry in table {
+        let segments = entry.path.split('/');
+        let key = segments.map(|segment| (segment.starts_with('{'), segment.to_owned()));
+        paths.entry(key.collect()).or_default().push(entry);
+    }
+    let together = paths.into_values().map(|entries| {
+        let path = entries
+            .first()
+            .map_or_else(String::new, |entry| entry.path.clone());
+        (path, entries)
+    });
+    together.collect()
 }
 
 async fn no_such_path() -> HttpResponse {

@@ -229,7 +229,12 @@ async fn what_cannot_be_an_import_is_refused_before_it_is_read(app: TestApp) {
     assert_eq!(post(&app, &admin, "", ("image/png", CSV)).await.0, 415);
     assert_eq!(post(&app, &admin, "", ("text/csv", "")).await.0, 400);
     // A slip is no import.
-    for slip in ["ifExists=perhaps", "dryRun=1", "dryRun=maybe", "dry_run=true"] {
+    for slip in [
+        "ifExists=perhaps",
+        "dryRun=1",
+        "dryRun=maybe",
+        "dry_run=true",
+    ] {
         let refused = post(&app, &admin, &format!("?{slip}"), ("text/csv", CSV)).await;
         assert_eq!(refused.0, 400, "{slip}: {}", refused.1);
     }
