@@ -18,7 +18,7 @@ mod handle;
 mod not_me;
 mod press;
 
-pub(super) use press::leading_to;
+pub(super) use press::{ACCOUNT, leading_to};
 
 use std::sync::Arc;
 

@@ -84,7 +84,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
     };
     let first = UpdatePassword {
         first: true,
-        reason: Some(Text::key("link-first-password-reason")),
+        reason: None,
         ..password.clone()
     };
     let bare = UpdatePassword {

@@ -66,7 +66,7 @@ async fn whoever_else_is_signed_in_is_not_asked_to_prove_it(app: TestApp) {
         .await
         .assert_page("link")
         .assert_text("You are signed in as bob here, and this link is for alice")
-        .assert_text("you are asked to sign in as alice; bob is signed out then");
+        .assert_text("To go on, sign in as alice; bob stays signed in until then.");
     browser.press("open").await.assert_page("login");
     let whose = "SELECT user_id AS value FROM sessions";
     assert_eq!(app.sql(whose), [bob.id.as_str().to_owned()]);

@@ -71,7 +71,7 @@ async fn two_presses_lead_from_the_mail_into_the_app(app: TestApp) {
         .press("open")
         .await
         .assert_page("update-password")
-        .assert_text("Choose the password of your account.");
+        .assert_text("Set your password");
     assert_eq!(states(&app, &alice).await, [State::Opened]);
     assert_eq!(app.token_rows(&alice.id), 0, "a link alone signs nobody in");
     browser.set_new_password(NEW).await.assert_page("message");
