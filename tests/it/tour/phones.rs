@@ -191,9 +191,9 @@ const OTHERS: [(&str, &str, (&str, &str), &str); 2] = [
         "other-de",
         (
             "wilhelmine-charlotte.von-hohenlohe-schillingsfuerst",
-            "maximilian.oberberger@lehrkraefte.rosenholz.example",
+            "maximilian.oberberger-klosterneuburg-freudenthal",
         ),
-        "angemeldet, und dieser Link ist für maximilian.oberberger@lehrkraefte.rosenholz.example.",
+        "angemeldet, und dieser Link ist für maximilian.oberberger-klosterneuburg-freudenthal.",
     ),
 ];
 
