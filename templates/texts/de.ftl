@@ -270,7 +270,7 @@ mail-note = Eine Nachricht von denen, die { $realm } betreiben:
 mail-not-you = Wenn Sie das nicht waren, melden Sie sich sofort bei denen, die { $realm } betreiben.
 mail-not-expected = Wenn Sie das nicht erwartet haben, fragen Sie bei denen nach, die { $realm } betreiben.
 
-mail-verify-email-subject = Bestätigen Sie Ihre E-Mail-Adresse
+mail-verify-email-subject = Bestätigen Sie Ihre Mailadresse
 mail-verify-email-lead = Geben Sie diesen Code auf der Seite ein, die danach gefragt hat:
 mail-code-lifetime = { $minutes ->
     [0] Der Code gilt noch weniger als eine Minute.
@@ -310,7 +310,7 @@ mail-window-extended-lead = { $minutes ->
    *[other] Seit dem { $when } haben Sie nach der Anmeldung { $minutes } Minuten Zeit, um ein neues Passwort zu setzen.
 }
 
-mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
+mail-email-changed-subject = Ihre Mailadresse wurde geändert
 mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
 mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an an die neue Adresse.
 
@@ -336,9 +336,9 @@ mail-set-password-lead-app = Die Betreiber von { $realm } bitten Sie, ein neues 
 mail-actions-subject = Für Ihr Konto ist noch etwas zu tun
 mail-actions-lead = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto.
 mail-actions-lead-app = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto, damit Sie { $app } weiter benutzen können.
-mail-verify-link-subject = Bestätigen Sie Ihre E-Mail-Adresse
+mail-verify-link-subject = Bestätigen Sie Ihre Mailadresse
 mail-verify-link-lead = Bestätigen Sie, dass diese Adresse Ihnen gehört, damit { $realm } Sie hier erreicht.
-mail-update-email-subject = Bestätigen Sie Ihre neue E-Mail-Adresse
+mail-update-email-subject = Bestätigen Sie Ihre neue Mailadresse
 mail-update-email-lead = Diese Adresse soll zu Ihrem Konto bei { $realm } gehören. Das tut sie, sobald Sie sie bestätigen.
 mail-link-set-password = Passwort festlegen
 mail-link-go-on = Weiter
