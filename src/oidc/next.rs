@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::by_link;
 use super::catalog::RealmConfig;
 use super::code;
 use super::consent;
@@ -294,6 +295,9 @@ fn by_cookie(tx: &mut Tx<'_>, scene: &Scene<'_>, flow: &mut Flow) -> Result<Deci
     let Some(session) = live else {
         return keep(ask(None));
     };
+    if by_link::address::is_for_somebody_else(tx, flow, &session.user_id)? {
+        return keep(ask(None));
+    }
     let subject = Subject {
         realm: scene.config.realm.id.clone(),
         user: session.user_id.clone(),

@@ -1,5 +1,6 @@
 //! The pages of a flow, filled from what the dispatcher decided and what the flow kept from the last submit.
 
+use super::by_link;
 use super::catalog::RealmConfig;
 use super::engine::Engine;
 use super::forgotten;
@@ -45,7 +46,6 @@ pub(super) fn sign_in(
 ) -> Reply {
     let flash = flow.flash.clone().unwrap_or_default();
     let settings = &config.realm.settings;
-    let again_notice = again.as_ref().map(|_| Text::key("re-authenticate"));
     let asking = match again {
         Some(account) => Asking::Again { account },
         None => Asking::Anyone {
@@ -61,13 +61,11 @@ pub(super) fn sign_in(
         action,
         flow: flow.form_token(&engine.keyring),
         asking,
-        app: Some(app(client)),
+        app: Some(client)
+            .filter(|client| client.client_id != by_link::ACCOUNT)
+            .map(app),
         error: first_error(&flash, ""),
-        notice: flash
-            .notice
-            .as_deref()
-            .and_then(texts::kept)
-            .or(again_notice),
+        notice: flash.notice.as_deref().and_then(texts::kept),
         forgot_password: Some(settings)
             .filter(|settings| settings.reset_password_allowed)
             .and_then(|_| {
@@ -121,11 +119,8 @@ pub(super) fn action(
                 flow: token,
                 account: user.username.clone(),
                 first,
-                reason: Some(Text::key(match &act.waiting.link {
-                    None => "update-password-reason",
-                    Some(link) if link.first_password => "link-first-password-reason",
-                    Some(_) => "link-new-password-reason",
-                })),
+                // Who has just pressed a link's button knows why, and a phone has room for the fields instead.
+                reason: link.is_none().then(|| Text::key("update-password-reason")),
                 rules: policy
                     .rules(false)
                     .iter()

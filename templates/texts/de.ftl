@@ -165,15 +165,16 @@ link-lead-address = Hier bestätigen Sie die Adresse { $address }.
 link-set-password = Passwort festlegen
 link-go-on = Weiter
 link-confirm = Adresse bestätigen
-link-other = Sie sind hier als { $other } angemeldet, und dieser Link ist für { $account }. Wenn Sie weitergehen, wird { $other } abgemeldet, sobald { $account } ein neues Passwort hat, und nicht vorher.
-link-first-password-reason = Wählen Sie das Passwort Ihres Kontos.
-link-new-password-reason = Wählen Sie ein neues Passwort für Ihr Konto.
+link-other = Sie sind hier als { $other } angemeldet, und dieser Link ist für { $account }. { $other } bleibt angemeldet, bis das Passwort festgelegt ist.
+link-other-address = Sie sind hier als { $other } angemeldet, und dieser Link ist für { $account }. Um fortzufahren, melden Sie sich als { $account } an; bis dahin bleibt { $other } angemeldet.
+link-other-actions = Sie sind hier als { $other } angemeldet, und dieser Link ist für { $account }. Was Sie von hier an tun, gilt für { $account }; { $other } bleibt angemeldet.
 link-expired-title = Dieser Link ist abgelaufen
 link-expired = Seine Zeit ist vorbei, geändert wurde nichts. Wir können einen neuen an { $address } schicken.
 link-expired-ask = Seine Zeit ist vorbei, geändert wurde nichts. Bitten Sie darum, wo Sie ihn bekommen haben, um einen neuen.
 link-renew = Neuen Link schicken
-link-renewed = Ein neuer Link ist unterwegs. Das kann eine Minute dauern; sehen Sie auch bei den unerwünschten Mails nach.
-link-renewed-lately = Vor ein paar Minuten wurde ein neuer Link geschickt. Sehen Sie auch bei den unerwünschten Mails nach, oder versuchen Sie es in zehn Minuten noch einmal.
+link-renewed-title = Sehen Sie in Ihr Postfach
+link-renewed = Ein neuer Link ist an { $address } unterwegs. Das kann eine Minute dauern; sehen Sie auch bei den unerwünschten Mails nach. Wenn in zehn Minuten keiner gekommen ist, öffnen Sie den alten Link noch einmal.
+link-renewed-lately = Vor ein paar Minuten wurde ein neuer Link an { $address } geschickt. Sehen Sie auch bei den unerwünschten Mails nach. Wenn er in zehn Minuten nicht da ist, öffnen Sie den alten Link noch einmal.
 link-not-renewed = Auf diesem Weg gibt es keinen weiteren Link. Fragen Sie bei denen nach, die Ihnen den ersten geschickt haben.
 link-over-title = Dieser Link gilt nicht mehr
 link-used = Er wurde schon benutzt und funktioniert nur einmal. Melden Sie sich mit dem Passwort an, das damit festgelegt wurde.
@@ -269,7 +270,7 @@ mail-note = Eine Nachricht von denen, die { $realm } betreiben:
 mail-not-you = Wenn Sie das nicht waren, melden Sie sich sofort bei denen, die { $realm } betreiben.
 mail-not-expected = Wenn Sie das nicht erwartet haben, fragen Sie bei denen nach, die { $realm } betreiben.
 
-mail-verify-email-subject = Bestätigen Sie Ihre E-Mail-Adresse
+mail-verify-email-subject = Bestätigen Sie Ihre Mailadresse
 mail-verify-email-lead = Geben Sie diesen Code auf der Seite ein, die danach gefragt hat:
 mail-code-lifetime = { $minutes ->
     [0] Der Code gilt noch weniger als eine Minute.
@@ -309,7 +310,7 @@ mail-window-extended-lead = { $minutes ->
    *[other] Seit dem { $when } haben Sie nach der Anmeldung { $minutes } Minuten Zeit, um ein neues Passwort zu setzen.
 }
 
-mail-email-changed-subject = Ihre E-Mail-Adresse wurde geändert
+mail-email-changed-subject = Ihre Mailadresse wurde geändert
 mail-email-changed-lead = Am { $when } hat Ihr Konto eine andere E-Mail-Adresse bekommen.
 mail-email-changed-next = Mails zu Ihrem Konto gehen von jetzt an an die neue Adresse.
 
@@ -335,9 +336,9 @@ mail-set-password-lead-app = Die Betreiber von { $realm } bitten Sie, ein neues 
 mail-actions-subject = Für Ihr Konto ist noch etwas zu tun
 mail-actions-lead = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto.
 mail-actions-lead-app = Die Betreiber von { $realm } bitten Sie um ein paar Schritte mit Ihrem Konto, damit Sie { $app } weiter benutzen können.
-mail-verify-link-subject = Bestätigen Sie Ihre E-Mail-Adresse
+mail-verify-link-subject = Bestätigen Sie Ihre Mailadresse
 mail-verify-link-lead = Bestätigen Sie, dass diese Adresse Ihnen gehört, damit { $realm } Sie hier erreicht.
-mail-update-email-subject = Bestätigen Sie Ihre neue E-Mail-Adresse
+mail-update-email-subject = Bestätigen Sie Ihre neue Mailadresse
 mail-update-email-lead = Diese Adresse soll zu Ihrem Konto bei { $realm } gehören. Das tut sie, sobald Sie sie bestätigen.
 mail-link-set-password = Passwort festlegen
 mail-link-go-on = Weiter

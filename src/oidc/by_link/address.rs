@@ -13,7 +13,8 @@ use crate::action::assign;
 use crate::action::gate::Outstanding;
 use crate::action::gate::{Provenance, Subject, standing};
 use crate::action::kinds::verify_email;
-use crate::kernel::sha256_base64;
+use crate::flow::Flow;
+use crate::kernel::{UserId, sha256_base64};
 use crate::link::{self, Link, Purpose};
 use crate::mail;
 use crate::session;
@@ -81,6 +82,20 @@ fn is_free_but_for_the_address(tx: &mut Tx<'_>, subject: &Subject) -> Result<boo
             .all(|action| action == verify_email::NAME),
         Err(_) => false,
     })
+}
+
+/// Whether a flow began with such a link of another person than `user`: whoever is signed in here is then not asked to
+/// prove it once more, because that would lead nowhere.
+pub(in super::super) fn is_for_somebody_else(
+    tx: &mut Tx<'_>,
+    flow: &Flow,
+    user: &UserId,
+) -> Result<bool, StoreError> {
+    let Some(id) = &flow.link_id else {
+        return Ok(false);
+    };
+    let link = link::by_id(tx, id)?;
+    Ok(link.is_some_and(|link| link.purpose.is_about_an_address() && link.user_id != *user))
 }
 
 /// After somebody has signed in, in a flow that began with such a link: it is done if it is theirs and nothing else

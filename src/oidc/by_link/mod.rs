@@ -18,7 +18,7 @@ mod handle;
 mod not_me;
 mod press;
 
-pub(super) use press::leading_to;
+pub(super) use press::{ACCOUNT, leading_to};
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ use crate::user::name::masked;
 use crate::user::{self, User};
 use crate::web::cookie::Cookies;
 use crate::web::headers::same_origin;
-use crate::web::pages::{LinkExpired, OpenLink};
+use crate::web::pages::{LinkExpired, Message, OpenLink};
 use crate::web::texts::Text;
 
 /// What surrounds a visit, once the realm is known.
@@ -268,7 +268,11 @@ fn show(
                     (false, Purpose::Actions) => "link-go-on",
                     (false, _) => "link-confirm",
                 }),
-                other: other(tx, visit, place, &user)?,
+                other: other(tx, visit, place, &user)?.map(|other| {
+                    Text::key(other_key(&link))
+                        .with("other", other)
+                        .with("account", user.username.as_str())
+                }),
                 account: user.username,
                 app: client
                     .filter(|client| client.enabled)
@@ -276,29 +280,50 @@ fn show(
             };
             place.face.page(engine, &page, None)
         }
-        State::Expired => {
-            let page = LinkExpired {
-                action: place.url(),
-                handle: handle.to_owned(),
-                address: link
-                    .address
-                    .as_deref()
-                    .filter(|_| link.proves_mailbox())
-                    .map(masked),
-                notice: match visit.query.get("renewed") {
-                    Some("mailed") => Some(Text::key("link-renewed")),
-                    Some("soon") => Some(Text::key("link-renewed-lately")),
-                    Some(_) => Some(Text::key("link-not-renewed")),
-                    None => None,
-                },
-            };
-            place.face.page(engine, &page, None)
-        }
+        State::Expired => expired(engine, visit, (place, handle), &link),
         State::Committed | State::Superseded | State::Revoked => {
             place.over(engine, over_key(state))
         }
     };
     Ok(reply)
+}
+
+/// The page of a link whose time is over, which offers a fresh one; and what became of the wish for it, which is a page
+/// without that button.
+fn expired(engine: &Engine, visit: &Visit, (place, handle): (&Place, &str), link: &Link) -> Reply {
+    let address = link
+        .address
+        .as_deref()
+        .filter(|_| link.proves_mailbox())
+        .map(masked);
+    let (heading, body) = match visit.query.get("renewed") {
+        None => {
+            let page = LinkExpired {
+                action: place.url(),
+                handle: handle.to_owned(),
+                address,
+            };
+            return place.face.page(engine, &page, None);
+        }
+        Some("mailed") => ("link-renewed-title", "link-renewed"),
+        Some("soon") => ("link-renewed-title", "link-renewed-lately"),
+        Some(_) => ("link-expired-title", "link-not-renewed"),
+    };
+    let page = Message {
+        heading: Text::key(heading),
+        body: Text::key(body).with("address", address.unwrap_or_default()),
+        link: None,
+    };
+    place.face.page(engine, &page, None)
+}
+
+/// What going on means for somebody else who is signed in here.
+fn other_key(link: &Link) -> &'static str {
+    match (link.sets_password, link.purpose.is_about_an_address()) {
+        (true, _) => "link-other",
+        (false, true) => "link-other-address",
+        (false, false) => "link-other-actions",
+    }
 }
 
 /// What will happen, in a sentence.

@@ -18,8 +18,8 @@ use crate::user::User;
 /// A press this many seconds after the mail was taken is a machine's.
 const MACHINE: i64 = 10;
 
-/// The client whose flow it is where the link names none.
-const ACCOUNT: &str = "account";
+/// The client whose flow it is where the link names none: our own page, and no app to continue to.
+pub(in super::super) const ACCOUNT: &str = "account";
 
 /// The button: opens the link. A new press starts the minutes of the gate anew.
 pub(super) fn open(

@@ -21,8 +21,8 @@ pub struct OpenLink {
     pub account: String,
     /// The application that it leads to.
     pub app: Option<String>,
-    /// The account that is signed in here, where it is another one.
-    pub other: Option<String>,
+    /// What becomes of whoever is signed in here, where it is somebody else.
+    pub other: Option<Text>,
 }
 
 impl Page for OpenLink {
@@ -67,8 +67,6 @@ pub struct LinkExpired {
     pub handle: String,
     /// The address that a fresh one goes to, masked; `None` where it was not mailed.
     pub address: Option<String>,
-    /// What became of the wish for a fresh one.
-    pub notice: Option<Text>,
 }
 
 impl Page for LinkExpired {

@@ -84,7 +84,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
     };
     let first = UpdatePassword {
         first: true,
-        reason: Some(Text::key("link-first-password-reason")),
+        reason: None,
         ..password.clone()
     };
     let bare = UpdatePassword {
@@ -183,14 +183,18 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         name: name.to_owned(),
         email,
     };
-    let open_link = |lead: &'static str, other| OpenLink {
+    let open_link = |lead: &'static str, other: Option<&'static str>| OpenLink {
         action: action(),
         handle: words("q3J0c2Fh"),
-        lead: Text::key(lead),
+        lead: Text::key(lead).with("address", words("alice@example.org")),
         button: Text::key("link-set-password"),
         account: words("alice"),
         app: Some(words("Example Shop")),
-        other,
+        other: other.map(|other| {
+            Text::key(other)
+                .with("other", words("bob"))
+                .with("account", words("alice"))
+        }),
     };
     let not_me = |consequence: &'static str| NotMe {
         action: action(),
@@ -201,11 +205,15 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
             .with("realm", words("Demo")),
         account: words("alice"),
     };
-    let expired = |address, notice: Option<&'static str>| LinkExpired {
+    let renewed = |body: &'static str| Message {
+        heading: Text::key("link-renewed-title"),
+        body: Text::key(body).with("address", words("a•••@example.org")),
+        link: None,
+    };
+    let expired = |address| LinkExpired {
         action: action(),
         handle: words("q3J0c2Fh"),
         address,
-        notice: notice.map(Text::key),
     };
     let link_code = |error: Option<&'static str>| LinkCode {
         action: action(),
@@ -281,17 +289,21 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sample("link", open_link("link-lead-first-password", None)),
         sample(
             "link-other",
-            open_link("link-lead-new-password", Some(words("bob"))),
+            open_link("link-lead-new-password", Some("link-other")),
         ),
         sample(
-            "link-expired",
-            expired(Some(words("a•••@example.org")), None),
+            "link-other-address",
+            open_link("link-lead-address", Some("link-other-address")),
         ),
         sample(
-            "link-expired-renewed",
-            expired(Some(words("a•••@example.org")), Some("link-renewed")),
+            "link-other-actions",
+            open_link("link-lead-actions", Some("link-other-actions")),
         ),
-        sample("link-expired-ask", expired(None, None)),
+        sample("link-expired", expired(Some(words("a•••@example.org")))),
+        sample("message-renewed", renewed("link-renewed")),
+        sample("message-renewed-lately", renewed("link-renewed-lately")),
+        sample("message-not-renewed", renewed("link-not-renewed")),
+        sample("link-expired-ask", expired(None)),
         sample("link-not-me", not_me("link-not-me-mails")),
         sample("link-not-me-returns", not_me("link-not-me-returns")),
         sample("link-not-me-asks", not_me("link-not-me-asks")),

@@ -45,6 +45,37 @@ async fn an_address_is_proved_by_who_signs_in_first(app: TestApp) {
     assert_eq!(look(&app, &made.id).await.1, State::Committed);
 }
 
+on_both!(whoever_else_is_signed_in_is_not_asked_to_prove_it);
+/// The page says who is signed in, the sign-in behind it is the other person's, and ends the first one's session.
+async fn whoever_else_is_signed_in_is_not_asked_to_prove_it(app: TestApp) {
+    app.mailbox().await;
+    let alice = app.user("alice").unverified().await;
+    let bob = app.user("bob").await;
+    let made = send(&app, &alice, Purpose::VerifyEmail, Sender::Administrator).await;
+    let url = mails(&app, &alice, 1).await.remove(0).url;
+    settled(&app, &alice).await;
+    let mut browser = app.browser();
+    browser
+        .authorize(&app.rp)
+        .await
+        .sign_in(&bob)
+        .await
+        .assert_redirect_to(&app.rp);
+    browser
+        .open(url)
+        .await
+        .assert_page("link")
+        .assert_text("You are signed in as bob here, and this link is for alice")
+        .assert_text("To go on, sign in as alice; bob stays signed in until then.");
+    browser.press("open").await.assert_page("login");
+    let whose = "SELECT user_id AS value FROM sessions";
+    assert_eq!(app.sql(whose), [bob.id.as_str().to_owned()]);
+    browser.sign_in(&alice).await.assert_page("message");
+    assert!(stored(&app, &alice).await.email_verified);
+    assert_eq!(look(&app, &made.id).await.1, State::Committed);
+    assert_eq!(app.sql(whose), [alice.id.as_str().to_owned()]);
+}
+
 on_both!(the_gate_comes_before_an_address);
 /// V187. A password that has to be changed proves too little: the gate comes first, and the link has done nothing by then. An
 /// address that waits to be proved does not stand in its own way.

@@ -161,7 +161,7 @@ async fn everywhere(app: &TestApp) -> Vec<Filled> {
     let typed = [("username", alice.email.as_str()), ("code", code.as_str())];
     vec![
         Filled::of("to open", (&pressing, "h"), &[], "update-password"),
-        Filled::of("to renew", (&renewing, "h"), &[], "link-expired"),
+        Filled::of("to renew", (&renewing, "h"), &[], "message"),
         Filled::of("to type a code", (&typing, "code"), &typed, "link"),
         Filled::of(
             "to ask for a link",

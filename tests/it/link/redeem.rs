@@ -71,7 +71,7 @@ async fn two_presses_lead_from_the_mail_into_the_app(app: TestApp) {
         .press("open")
         .await
         .assert_page("update-password")
-        .assert_text("Choose the password of your account.");
+        .assert_text("Set your password");
     assert_eq!(states(&app, &alice).await, [State::Opened]);
     assert_eq!(app.token_rows(&alice.id), 0, "a link alone signs nobody in");
     browser.set_new_password(NEW).await.assert_page("message");
@@ -198,19 +198,21 @@ async fn an_expired_link_says_so_at_once_and_mails_a_fresh_one(app: TestApp) {
     app.advance(Duration::from_secs(7 * 24 * 3600));
     let mut browser = app.browser();
     browser
-        .open(url)
+        .open(url.clone())
         .await
         .assert_page("link-expired")
         .assert_text("a•••@people.example");
     browser
         .press("renew")
         .await
-        .assert_page("link-expired")
-        .assert_text("A fresh link is on its way");
+        .assert_page("message")
+        .assert_text("A fresh link is on its way to a•••@people.example");
+    browser.open(url).await.assert_page("link-expired");
     browser
         .press("renew")
         .await
-        .assert_text("A fresh link was mailed a few minutes ago");
+        .assert_page("message")
+        .assert_text("A fresh link was mailed to a•••@people.example a few minutes ago");
     let fresh = mails(&app, &alice, 2).await.remove(0).url;
     settled(&app, &alice).await;
     at_the_gate(&app, &fresh)

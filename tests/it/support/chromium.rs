@@ -94,7 +94,9 @@ impl Chromium {
             session,
             _profile: profile,
         };
-        browser.emulate().await;
+        browser
+            .emulate((browser.options.width, browser.options.height))
+            .await;
         Some(browser)
     }
 
@@ -209,6 +211,11 @@ impl Chromium {
         self.client.refresh().await.expect("reload");
     }
 
+    /// Gives the page another width and height in CSS pixels, as a phone does that is turned.
+    pub async fn resize(&self, size: (u32, u32)) {
+        self.emulate(size).await;
+    }
+
     /// Saves what is visible as a PNG.
     pub async fn screenshot(&self, path: &Path) {
         let png = self.client.screenshot().await.expect("a screenshot");
@@ -232,7 +239,8 @@ impl Chromium {
     pub async fn open_tab(&self) -> WindowHandle {
         let tab = self.client.new_window(true).await.expect("a tab").handle;
         self.switch_to(&tab).await;
-        self.emulate().await;
+        self.emulate((self.options.width, self.options.height))
+            .await;
         tab
     }
 
@@ -288,9 +296,9 @@ impl Chromium {
 
     /// The width and the scheme of colours of the tab. Set through the DevTools protocol because
     /// a window cannot be narrower than its frame.
-    async fn emulate(&self) {
+    async fn emulate(&self, (width, height): (u32, u32)) {
         let metrics = json!({
-            "width": self.options.width, "height": self.options.height,
+            "width": width, "height": height,
             "deviceScaleFactor": 1, "mobile": false,
         });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics)

@@ -44,6 +44,11 @@ impl Mailbox {
         self.port
     }
 
+    /// The mailbox itself, for an app that shows it to people.
+    pub fn shown(&self) -> vestibule::demo::mailbox::Mailbox {
+        self.inner.clone()
+    }
+
     /// Everything that came for an address, newest first.
     pub fn to(&self, address: &str) -> Vec<Arc<Received>> {
         let mut mails = self.inner.messages();

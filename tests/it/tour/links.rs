@@ -3,13 +3,14 @@
 use super::playground::{Playground, Visitor};
 use crate::support::chromium::Options;
 
-const NEW: &str = "seven slow boats at dawn";
+pub const NEW: &str = "seven slow boats at dawn";
 
 /// Who has no password yet.
 const PERSON: &str = "paul";
 const NAME: &str = "Paul";
 
-fn phone(language: &str) -> Options {
+/// A phone of somebody who reads that language.
+pub fn phone(language: &str) -> Options {
     Options {
         width: 390,
         height: 844,
@@ -19,12 +20,9 @@ fn phone(language: &str) -> Options {
 }
 
 /// The address of the link in the newest mail, by the way a person takes: the mailbox, its first mail, the link.
-async fn link_in_the_mailbox(visitor: &mut Visitor, playground: &Playground) -> String {
+pub async fn link_in_the_mailbox(visitor: &mut Visitor, app: &str) -> String {
     for _ in 0..40 {
-        visitor
-            .browser
-            .goto(&format!("{}/mailbox", playground.app))
-            .await;
+        visitor.browser.goto(&format!("{app}/mailbox")).await;
         let first = visitor
             .browser
             .execute("return document.querySelector('a[href*=\"/mailbox/\"]')?.href ?? ''")
@@ -60,28 +58,29 @@ async fn asks_for_a_link(visitor: &mut Visitor, playground: &Playground, name: &
 }
 
 /// The presses that lead from the link into the app: the button, and saving the password.
-async fn two_presses(visitor: &mut Visitor, playground: &Playground, (link, name): (&str, &str)) {
+pub async fn two_presses(visitor: &mut Visitor, app: &str, (link, name): (&str, &str)) {
+    let before = visitor.presses();
     visitor.browser.goto(link).await;
     visitor.is_at("link").await;
     assert!(!visitor.browser.url().await.as_str().contains("/link/"));
     visitor.picture("link").await;
-    visitor.browser.press("open").await;
+    visitor.press("open").await;
     visitor.is_at("update-password").await;
     visitor.picture("password").await;
     visitor.sets(NEW).await;
+    arrives(visitor, app, name).await;
+    assert_eq!(visitor.presses() - before, 2);
+}
+
+/// Waits until the pages have led into the app.
+pub async fn arrives(visitor: &mut Visitor, app: &str, name: &str) {
     for _ in 0..40 {
-        if visitor
-            .browser
-            .url()
-            .await
-            .as_str()
-            .starts_with(&playground.app)
-        {
+        if visitor.browser.url().await.as_str().starts_with(app) {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    visitor.has_arrived(playground, name).await;
+    visitor.has_arrived_at(app, name).await;
     visitor.picture("arrived").await;
 }
 
@@ -92,7 +91,7 @@ async fn mail_link_password_app_on_a_phone() {
     };
     let playground = Playground::start();
     asks_for_a_link(&mut visitor, &playground, PERSON).await;
-    let link = link_in_the_mailbox(&mut visitor, &playground).await;
+    let link = link_in_the_mailbox(&mut visitor, &playground.app).await;
     // A scanner with scripts on was there before.
     let Some(scanner) = Visitor::at("scanner", Options::default()).await else {
         return;
@@ -101,7 +100,7 @@ async fn mail_link_password_app_on_a_phone() {
         scanner.browser.goto(&link).await;
         scanner.is_at("link").await;
     }
-    two_presses(&mut visitor, &playground, (&link, NAME)).await;
+    two_presses(&mut visitor, &playground.app, (&link, NAME)).await;
     // The link is used, wherever it is opened.
     scanner.browser.goto(&link).await;
     scanner.is_at("message").await;
@@ -114,7 +113,7 @@ async fn the_same_in_german_in_another_browser_by_the_typed_code() {
     };
     let playground = Playground::start();
     asks_for_a_link(&mut visitor, &playground, PERSON).await;
-    link_in_the_mailbox(&mut visitor, &playground).await;
+    link_in_the_mailbox(&mut visitor, &playground.app).await;
     let text = visitor.browser.text().await;
     let code = text
         .split_whitespace()
@@ -144,19 +143,7 @@ async fn the_same_in_german_in_another_browser_by_the_typed_code() {
     other.picture("link").await;
     other.browser.press("open").await;
     other.sets(NEW).await;
-    for _ in 0..40 {
-        if other
-            .browser
-            .url()
-            .await
-            .as_str()
-            .starts_with(&playground.app)
-        {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    other.has_arrived(&playground, NAME).await;
+    arrives(&mut other, &playground.app, NAME).await;
     let account = format!("{}/account/", playground.issuer);
     other.browser.goto(&account).await;
     other.is_at("account").await;

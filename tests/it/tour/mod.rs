@@ -2,10 +2,12 @@
 //! sees on the way into a third-party app that uses the openidconnect library.
 
 mod callbacks;
+mod harbour;
 mod links;
 mod mails;
 mod not_me;
 mod own_mails;
+mod phones;
 mod playground;
 mod steps;
 mod walks;

@@ -1,5 +1,6 @@
 //! `vestibule demo` as a process of its own, on free ports, in a folder of its own.
 
+use std::cell::Cell;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -78,6 +79,7 @@ pub struct Visitor {
     pub browser: Chromium,
     name: &'static str,
     shots: u32,
+    presses: Cell<u32>,
 }
 
 impl Visitor {
@@ -87,6 +89,7 @@ impl Visitor {
             browser: Chromium::start(options).await?,
             name,
             shots: 0,
+            presses: Cell::new(0),
         })
     }
 
@@ -118,25 +121,41 @@ impl Visitor {
         self.is_at("login").await;
     }
 
+    /// Presses a button.
+    pub async fn press(&self, control: &str) {
+        self.presses.set(self.presses.get() + 1);
+        self.browser.press(control).await;
+    }
+
+    /// How many buttons were pressed so far.
+    pub fn presses(&self) -> u32 {
+        self.presses.get()
+    }
+
     /// Types name and password.
     pub async fn signs_in(&self, username: &str, password: &str) {
         self.browser.fill("username", username).await;
         self.browser.fill("password", password).await;
-        self.browser.press("login").await;
+        self.press("login").await;
     }
 
     /// Types a new password, twice.
     pub async fn sets(&self, password: &str) {
         self.browser.fill("password-new", password).await;
         self.browser.fill("password-confirm", password).await;
-        self.browser.press("button[type=submit]").await;
+        self.press("button[type=submit]").await;
     }
 
     /// Whether the app shows that it accepted tokens.
     pub async fn has_arrived(&self, playground: &Playground, name: &str) {
+        self.has_arrived_at(&playground.app, name).await;
+    }
+
+    /// The same, of an app at another address.
+    pub async fn has_arrived_at(&self, app: &str, name: &str) {
         let url = self.browser.url().await;
         assert!(
-            url.as_str().starts_with(&playground.app),
+            url.as_str().starts_with(app),
             "at {url}: {}",
             self.browser.text().await
         );

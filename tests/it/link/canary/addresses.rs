@@ -121,7 +121,7 @@ impl Life<'_> {
             tokio::time::sleep(Duration::from_millis(300)).await;
             browser.open(old.clone()).await;
         }
-        browser.press("renew").await.assert_page("link-expired");
+        browser.press("renew").await.assert_page("message");
         let (fresh, code) = found_in(self.mailbox, to, |text| link_of(text, Some(&old)));
         self.secrets
             .link("a renewed link", (&fresh, &code), NOWHERE);
