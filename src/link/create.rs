@@ -306,7 +306,7 @@ pub(super) fn store(
     (user, link): (&User, &Link),
 ) -> Result<(), StoreError> {
     if new.sender == Sender::Administrator && link.sets_password {
-        rows::supersede(tx, &user.id, link.created_at)?;
+        rows::supersede(tx, link, link.created_at)?;
     }
     let typed = link.address.as_deref().unwrap_or(&user.username);
     rows::insert(tx, link, &name_key(typed))?;
@@ -420,4 +420,19 @@ pub fn with_user(
         return Ok(None);
     };
     Ok(user::rows::in_realm(tx, realm, &link.user_id)?.map(|user| (link, user)))
+}
+
+/// Whether there is a link, and it is somebody else's.
+///
+/// # Errors
+/// The database fails.
+pub fn is_of_another(
+    tx: &mut Tx<'_>,
+    id: Option<&LinkId>,
+    user: &UserId,
+) -> Result<bool, StoreError> {
+    let Some(id) = id else {
+        return Ok(false);
+    };
+    Ok(rows::by_id(tx, id)?.is_some_and(|link| link.user_id != *user))
 }

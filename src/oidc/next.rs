@@ -294,6 +294,10 @@ fn by_cookie(tx: &mut Tx<'_>, scene: &Scene<'_>, flow: &mut Flow) -> Result<Deci
     let Some(session) = live else {
         return keep(ask(None));
     };
+    // A link's person has to sign in, whoever else is signed in here until then.
+    if link::is_of_another(tx, flow.link_id.as_ref(), &session.user_id)? {
+        return keep(ask(None));
+    }
     let subject = Subject {
         realm: scene.config.realm.id.clone(),
         user: session.user_id.clone(),

@@ -45,7 +45,6 @@ pub(super) fn sign_in(
 ) -> Reply {
     let flash = flow.flash.clone().unwrap_or_default();
     let settings = &config.realm.settings;
-    let again_notice = again.as_ref().map(|_| Text::key("re-authenticate"));
     let asking = match again {
         Some(account) => Asking::Again { account },
         None => Asking::Anyone {
@@ -63,11 +62,7 @@ pub(super) fn sign_in(
         asking,
         app: Some(app(client)),
         error: first_error(&flash, ""),
-        notice: flash
-            .notice
-            .as_deref()
-            .and_then(texts::kept)
-            .or(again_notice),
+        notice: flash.notice.as_deref().and_then(texts::kept),
         forgot_password: Some(settings)
             .filter(|settings| settings.reset_password_allowed)
             .and_then(|_| {

@@ -268,7 +268,14 @@ fn show(
                     (false, Purpose::Actions) => "link-go-on",
                     (false, _) => "link-confirm",
                 }),
-                other: other(tx, visit, place, &user)?,
+                other: other(tx, visit, place, &user)?.map(|other| {
+                    let key = match link.purpose.is_about_an_address() {
+                        true => "link-other-address",
+                        false => "link-other",
+                    };
+                    let text = Text::key(key).with("other", other.as_str());
+                    text.with("account", user.username.as_str())
+                }),
                 account: user.username,
                 app: client
                     .filter(|client| client.enabled)

@@ -21,8 +21,8 @@ pub struct OpenLink {
     pub account: String,
     /// The application that it leads to.
     pub app: Option<String>,
-    /// The account that is signed in here, where it is another one.
-    pub other: Option<String>,
+    /// What to say of another account that is signed in here (`link-other` with `other` and `account`).
+    pub other: Option<Text>,
 }
 
 impl Page for OpenLink {

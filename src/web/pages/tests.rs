@@ -176,12 +176,34 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sign_in: Href::to("https://id.example/realms/shop/account/"),
         ..error("", "")
     };
-    let account = |name: &str, email| Account {
+    let account = |name: &str, email: Option<String>, new_email| Account {
         sign_out: action(),
         flow: flow(),
         username: words("alice"),
         name: name.to_owned(),
+        change_email: email
+            .as_ref()
+            .and_then(|_| Href::to("/realms/demo/account/email")),
         email,
+        new_email,
+    };
+    let change_email = ChangeEmail {
+        action: action(),
+        flow: flow(),
+        account: words("alice"),
+        present: Some(words("alice@example.org")),
+        pending: None,
+        email: Field::default(),
+        back: Href::to("/realms/demo/account/"),
+    };
+    let change_email_refused = ChangeEmail {
+        present: None,
+        pending: Some(words("alice@example.net")),
+        email: Field {
+            value: words("alice@example.com"),
+            error: Some(Text::key("change-email-later").with("count", 12_u32)),
+        },
+        ..change_email.clone()
     };
     let open_link = |lead: &'static str, other| OpenLink {
         action: action(),
@@ -281,7 +303,14 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sample("link", open_link("link-lead-first-password", None)),
         sample(
             "link-other",
-            open_link("link-lead-new-password", Some(words("bob"))),
+            open_link(
+                "link-lead-new-password",
+                Some(
+                    Text::key("link-other")
+                        .with("other", words("bob"))
+                        .with("account", words("alice")),
+                ),
+            ),
         ),
         sample(
             "link-expired",
@@ -306,9 +335,19 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         ),
         sample(
             "account",
-            account("Alice Example", Some(words("alice@example.org"))),
+            account("Alice Example", Some(words("alice@example.org")), None),
         ),
-        sample("account-bare", account("", None)),
+        sample(
+            "account-moving",
+            account(
+                "Alice Example",
+                Some(words("alice@example.org")),
+                Some(words("alice@example.net")),
+            ),
+        ),
+        sample("account-bare", account("", None, None)),
+        sample("change-email", change_email),
+        sample("change-email-refused", change_email_refused),
     ]
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Rows of the threat list are named in the doc comments of their tests.
 
+mod account_address;
 mod address;
 mod address_bar;
 mod altered;
