@@ -3,6 +3,8 @@
 //! With `VESTIBULE_GALLERY` naming a folder, the pages are also written there with their
 //! stylesheet, to be looked at: `VESTIBULE_GALLERY=/tmp/gallery cargo test gallery`.
 
+mod account;
+
 use scraper::{Html, Selector};
 
 use super::*;
@@ -176,35 +178,6 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sign_in: Href::to("https://id.example/realms/shop/account/"),
         ..error("", "")
     };
-    let account = |name: &str, email: Option<String>, new_email| Account {
-        sign_out: action(),
-        flow: flow(),
-        username: words("alice"),
-        name: name.to_owned(),
-        change_email: email
-            .as_ref()
-            .and_then(|_| Href::to("/realms/demo/account/email")),
-        email,
-        new_email,
-    };
-    let change_email = ChangeEmail {
-        action: action(),
-        flow: flow(),
-        account: words("alice"),
-        present: Some(words("alice@example.org")),
-        pending: None,
-        email: Field::default(),
-        back: Href::to("/realms/demo/account/"),
-    };
-    let change_email_refused = ChangeEmail {
-        present: None,
-        pending: Some(words("alice@example.net")),
-        email: Field {
-            value: words("alice@example.com"),
-            error: Some(Text::key("change-email-later").with("count", 12_u32)),
-        },
-        ..change_email.clone()
-    };
     let open_link = |lead: &'static str, other| OpenLink {
         action: action(),
         handle: words("q3J0c2Fh"),
@@ -333,22 +306,10 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
                 back: Href::to("/realms/demo/login-actions/authenticate"),
             },
         ),
-        sample(
-            "account",
-            account("Alice Example", Some(words("alice@example.org")), None),
-        ),
-        sample(
-            "account-moving",
-            account(
-                "Alice Example",
-                Some(words("alice@example.org")),
-                Some(words("alice@example.net")),
-            ),
-        ),
-        sample("account-bare", account("", None, None)),
-        sample("change-email", change_email),
-        sample("change-email-refused", change_email_refused),
     ]
+    .into_iter()
+    .chain(account::gallery(words))
+    .collect()
 }
 
 fn brand(name: &str) -> Brand {
