@@ -308,7 +308,7 @@ pub(super) fn store(
     (user, link): (&User, &Link),
 ) -> Result<(), StoreError> {
     if new.sender == Sender::Administrator && link.sets_password {
-        rows::supersede(tx, &user.id, link.created_at)?;
+        rows::supersede(tx, link, link.created_at)?;
     }
     let typed = link.address.as_deref().unwrap_or(&user.username);
     rows::insert(tx, link, &name_key(typed))?;

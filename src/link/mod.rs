@@ -14,6 +14,7 @@ pub mod code;
 pub mod create;
 pub mod handover;
 pub mod keys;
+pub mod new_address;
 pub mod not_me;
 mod renew;
 pub mod requests;
@@ -21,7 +22,8 @@ pub mod rows;
 pub mod token;
 
 pub use create::{
-    Created, MailWords, NewLink, Refused, Revealed, Sender, create, mail_again, reveal, with_user,
+    Created, MailWords, NewLink, Refused, Revealed, Sender, create, mail_again, reveal,
+    with_user,
 };
 pub use handover::Linker;
 pub use renew::{Renewed, renew, revoke, revoke_campaign};

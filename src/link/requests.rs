@@ -19,24 +19,8 @@ use crate::user::{self, User, credential};
 use crate::web::texts::Locale;
 
 /// Wishes from one network: 20 in an hour (reliability H013).
-const PER_NETWORK: Limit = Limit {
+pub(super) const PER_NETWORK: Limit = Limit {
     tries: 20,
-    window: 3600,
-    block: 3600,
-    longest: 3600,
-};
-
-/// Mails to one address, whichever person of that address is asked for: one in a minute …
-const PER_MINUTE: Limit = Limit {
-    tries: 1,
-    window: 60,
-    block: 60,
-    longest: 60,
-};
-
-/// … and five in an hour.
-const PER_HOUR: Limit = Limit {
-    tries: 5,
     window: 3600,
     block: 3600,
     longest: 3600,
@@ -185,7 +169,6 @@ fn mail(
     let Some(address) = &user.email else {
         return Ok(Some("invalid_email"));
     };
-    let to = throttle::mailbox(&realm.id, address);
     let purpose = if credential::password(tx, &user.id)?.is_some() {
         Purpose::ForgottenPassword
     } else if realm
@@ -198,11 +181,9 @@ fn mail(
     } else {
         return Ok(Some("no_password"));
     };
-    for (name, limit) in [("minute", PER_MINUTE), ("hour", PER_HOUR)] {
-        let name = format!("forgot/{name}/{to}");
-        if let Turn::Shut(_) = throttle::take(tx, &name, limit, now)? {
-            return Ok(Some("too_many_requests"));
-        }
+    // Counted by mailbox, whichever person of that address is asked for.
+    if let Turn::Shut(_) = throttle::take_mail(tx, ("forgot", &realm.id, address), now)? {
+        return Ok(Some("too_many_requests"));
     }
     let new = NewLink {
         client_id: request.client_id.clone(),

@@ -313,19 +313,23 @@ pub fn set_actions(tx: &mut Tx<'_>, id: &LinkId, actions: &[String]) -> Result<(
     Ok(())
 }
 
-/// Ends the person's links that set a password, because an administrator sends a newer one.
+/// Ends the person's links whose place the newer one takes: every one that sets a password where it does, else those
+/// of its purpose.
 ///
 /// # Errors
 /// The database fails.
 pub(super) fn supersede(
     tx: &mut Tx<'_>,
-    user: &UserId,
+    newer: &Link,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
+    let of_its_purpose = links::purpose.eq(newer.purpose.as_str());
     db!(tx, |c| diesel::update(
         links::table
-            .filter(links::user_id.eq(user))
-            .filter(links::sets_password.eq(true))
+            .filter(links::user_id.eq(&newer.user_id))
+            .filter(links::id.ne(&newer.id))
+            .filter(links::sets_password.eq(newer.sets_password))
+            .filter(of_its_purpose.or(links::sets_password.eq(true)))
             .filter(links::committed_at.is_null())
             .filter(links::revoked_at.is_null())
             .filter(links::superseded_at.is_null())

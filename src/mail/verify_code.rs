@@ -12,7 +12,7 @@ use super::message::{Content, Message, Purpose};
 use super::outbox::{self, Tools};
 use crate::kernel::seal::Keyring;
 use crate::kernel::{Entropy, Timestamp, UserId, typed_code};
-use crate::session::throttle::{self, Limit, Turn};
+use crate::session::throttle::{self, MAILS_PER_HOUR, Turn};
 use crate::store::dialect::{Lock, lock_user};
 use crate::store::schema::email_codes;
 use crate::store::{StoreError, Tx, corrupt, db};
@@ -27,22 +27,6 @@ pub const TRIES: i64 = 5;
 
 /// Seconds between two mails to one person.
 const APART: i64 = 60;
-
-/// Mails to one address that was typed, whoever types it: one in a minute.
-const PER_MINUTE: Limit = Limit {
-    tries: 1,
-    window: APART,
-    block: APART,
-    longest: APART,
-};
-
-/// Mails to one person, and to one address that was typed: five in an hour, then none for an hour.
-const PER_HOUR: Limit = Limit {
-    tries: 5,
-    window: 3600,
-    block: 3600,
-    longest: 3600,
-};
 
 /// The use of the master key that codes are digested under.
 const LABEL: &str = "email-code";
@@ -97,12 +81,9 @@ pub fn issue_to(
     if let Some(again_at) = counted(tx, &user.id, now)? {
         return Ok(Issued::TooSoon { again_at });
     }
-    let to = throttle::mailbox(&user.realm_id, &email);
-    for (name, limit) in [("minute", PER_MINUTE), ("hour", PER_HOUR)] {
-        let name = format!("mail-code-to/{name}/{to}");
-        if let Turn::Shut(again_at) = throttle::take(tx, &name, limit, now)? {
-            return Ok(Issued::TooSoon { again_at });
-        }
+    let mailbox = (throttle::TYPED, &user.realm_id, email.as_str());
+    if let Turn::Shut(again_at) = throttle::take_mail(tx, mailbox, now)? {
+        return Ok(Issued::TooSoon { again_at });
     }
     send(tx, tools, (user, email), (locale, now))
 }
@@ -125,7 +106,7 @@ fn counted(
         return Ok(again_at);
     }
     let name = format!("mail-code:{user}");
-    Ok(match throttle::take(tx, &name, PER_HOUR, now)? {
+    Ok(match throttle::take(tx, &name, MAILS_PER_HOUR, now)? {
         Turn::Shut(again_at) => Some(again_at),
         Turn::Taken => None,
     })

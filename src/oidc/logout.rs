@@ -342,12 +342,13 @@ fn registered(client: &Client, uri: &str, public_url: &str) -> bool {
     }
 }
 
-/// The confirmation form's token, bound to the session's cookie.
+/// The token of the account's forms and of the confirmation, bound to the session's cookie.
 pub(super) fn form_token(engine: &Engine, secret: &str) -> String {
     let mac = engine.keyring.digest("logout-form", secret.as_bytes());
     sha256_base64(&mac)
 }
 
-fn same(one: &str, two: &str) -> bool {
+/// Whether a token is that one, in a time that does not tell how much of it is right.
+pub(super) fn same(one: &str, two: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), two.as_bytes()).is_ok()
 }

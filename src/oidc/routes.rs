@@ -131,6 +131,12 @@ pub fn table() -> Vec<Entry> {
         }),
         get("/realms/{realm}/account/", || web::get().to(account::get)),
         get("/realms/{realm}/account", || web::get().to(account::get)),
+        get("/realms/{realm}/account/email", || {
+            web::get().to(account::address::get)
+        }),
+        post("/realms/{realm}/account/email", || {
+            web::post().to(account::address::post)
+        }),
         get("/realms/{realm}/resources/brand.css", || {
             web::get().to(brand)
         }),

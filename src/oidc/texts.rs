@@ -6,7 +6,7 @@ use crate::scope::ClientScope;
 use crate::web::texts::Text;
 
 /// Every sentence that a flow can keep for its next page; nothing else comes out of storage as a key.
-const KEPT: [&str; 34] = [
+const KEPT: [&str; 36] = [
     "password-by-mail-only",
     "password-by-mail-only-forgot",
     "invalid-username-or-password",
@@ -21,6 +21,8 @@ const KEPT: [&str; 34] = [
     "field-missing",
     "email-invalid",
     "email-taken",
+    "change-email-same",
+    "change-email-later",
     "code-wrong",
     "code-expired",
     "code-sent-again",

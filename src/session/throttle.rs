@@ -46,6 +46,24 @@ pub const PER_CLIENT: Limit = Limit {
     longest: 60,
 };
 
+/// Mails to one mailbox: one in a minute …
+pub const MAILS_PER_MINUTE: Limit = Limit {
+    tries: 1,
+    window: 60,
+    block: 60,
+    longest: 60,
+};
+/// … and five in an hour (threat V053).
+pub const MAILS_PER_HOUR: Limit = Limit {
+    tries: 5,
+    window: 3600,
+    block: 3600,
+    longest: 3600,
+};
+
+/// The kind of mails to an address that somebody has typed and not proved, for [`take_mail`].
+pub const TYPED: &str = "mail-typed";
+
 /// What became of a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -117,6 +135,25 @@ pub fn take(tx: &mut Tx<'_>, name: &str, limit: Limit, now: Timestamp) -> Result
         throttles::blocked_until.eq(blocked_until),
     ))
     .execute(c))?;
+    Ok(Turn::Taken)
+}
+
+/// Takes a slot for a mail of that kind to one mailbox, whoever it is for.
+///
+/// # Errors
+/// The database fails.
+pub fn take_mail(
+    tx: &mut Tx<'_>,
+    (kind, realm, address): (&str, &RealmId, &str),
+    now: Timestamp,
+) -> Result<Turn, StoreError> {
+    let to = mailbox(realm, address);
+    for (name, limit) in [("minute", MAILS_PER_MINUTE), ("hour", MAILS_PER_HOUR)] {
+        let name = format!("{kind}/{name}/{to}");
+        if let Turn::Shut(until) = take(tx, &name, limit, now)? {
+            return Ok(Turn::Shut(until));
+        }
+    }
     Ok(Turn::Taken)
 }
 

@@ -153,6 +153,22 @@ account-title = Ihr Konto
 account-names = Name
 account-username = Benutzername
 account-none = nicht angegeben
+account-change-email = Adresse ändern
+account-new-email = Neue Adresse, noch nicht bestätigt
+account-back = Zurück zu Ihrem Konto
+change-email-title = E-Mail-Adresse ändern
+change-email-present = Ihre Adresse jetzt
+change-email-new = Neue Adresse
+change-email-lead = Wir schicken einen Link an die neue Adresse. Wenn Sie ihn geöffnet und bestätigt haben, ist die neue Adresse Ihre, die alte erfährt davon, und Sie melden sich überall neu an.
+change-email-send = Link schicken
+change-email-sent-title = Sehen Sie in das neue Postfach
+change-email-sent = Ein Link an { $address } ist unterwegs. Öffnen Sie ihn und bestätigen Sie die Adresse, dann ist sie Ihre; bis dahin bleibt Ihre Adresse { $present }. Die Mail kann eine Minute brauchen; sehen Sie auch bei den unerwünschten Mails nach.
+change-email-sent-first = Ein Link an { $address } ist unterwegs. Öffnen Sie ihn und bestätigen Sie die Adresse, dann ist sie Ihre; bis dahin haben Sie keine. Die Mail kann eine Minute brauchen; sehen Sie auch bei den unerwünschten Mails nach.
+change-email-same = Das ist schon Ihre Adresse. Geben Sie die ein, die an ihre Stelle treten soll.
+change-email-later = { $count ->
+    [one] Das waren vorerst zu viele Mails, geändert wurde nichts; ein Link, der schon kam, gilt weiter. Warten Sie eine Minute, dann versuchen Sie es noch einmal.
+   *[other] Das waren vorerst zu viele Mails, geändert wurde nichts; ein Link, der schon kam, gilt weiter. Warten Sie { $count } Minuten, dann versuchen Sie es noch einmal.
+}
 
 ## Links
 
@@ -187,6 +203,7 @@ link-expired-open-again = Seine Zeit ist abgelaufen, geändert wurde nichts. Öf
 link-somebody-else = Er ist für ein anderes Konto als das, mit dem Sie sich angemeldet haben, geändert wurde nichts. Melden Sie sich ab und öffnen Sie ihn dann noch einmal aus der Mail.
 link-address-title = Adresse bestätigt
 link-address-confirmed = Ihre Adresse ist bestätigt.
+link-address-taken = Diese Adresse hat hier ein anderes Konto, geändert wurde nichts. Melden Sie sich mit jenem Konto an, oder nehmen Sie eine andere Adresse.
 link-code-title = Code aus der Mail eingeben
 link-code-lead = Geben Sie die Adresse ein, an die die Mail kam, und den Code, der darin steht.
 link-code-address = Ihre E-Mail-Adresse

@@ -162,6 +162,22 @@ account-title = Your account
 account-names = Name
 account-username = Username
 account-none = not set
+account-change-email = Change address
+account-new-email = New address, not confirmed yet
+account-back = Back to your account
+change-email-title = Change your email address
+change-email-present = Your address now
+change-email-new = New address
+change-email-lead = We mail a link to the new address. Once you have opened and confirmed it, the new address is yours, the old one is told, and you sign in anew everywhere.
+change-email-send = Mail me the link
+change-email-sent-title = Look into the new mailbox
+change-email-sent = A link is on its way to { $address }. Open it and confirm the address, and it is yours; until then your address is still { $present }. The mail can take a minute to arrive; look among the unwanted mails, too.
+change-email-sent-first = A link is on its way to { $address }. Open it and confirm the address, and it is yours; until then you have none. The mail can take a minute to arrive; look among the unwanted mails, too.
+change-email-same = This is your address already. Type the one that is to take its place.
+change-email-later = { $count ->
+    [one] There were too many mails for now, and nothing was changed; a link that came before is as good as it was. Wait a minute, then try again.
+   *[other] There were too many mails for now, and nothing was changed; a link that came before is as good as it was. Wait { $count } minutes, then try again.
+}
 
 ## Links
 
@@ -196,6 +212,7 @@ link-expired-open-again = Its time ran out, and nothing was changed. Open it fro
 link-somebody-else = It is for another account than the one you have signed in with, and nothing was changed. Sign out, then open it from the mail once more.
 link-address-title = Address confirmed
 link-address-confirmed = Your address is confirmed.
+link-address-taken = Another account here has this address, and nothing was changed. Sign in with that account, or ask for another address.
 link-code-title = Type the code from your mail
 link-code-lead = Type the address that the mail came to, and the code in it.
 link-code-address = Your email address

@@ -21,6 +21,7 @@ use crate::session;
 use crate::store::events::{self, Event};
 use crate::store::{StoreError, Tx};
 use crate::user::former::{self, Standing};
+use crate::user::name::name_key;
 use crate::user::{self, User, waiting};
 
 /// The press: done at once where its person is signed in here, else after signing in.
@@ -174,11 +175,16 @@ fn confirm(
         return Ok("link-revoked");
     };
     let moved = link.purpose == Purpose::UpdateEmail && changed.email.as_ref() != Some(&address);
+    let settings = &stage.config.realm.settings;
+    let named_by_it = changed.email.as_deref().map(name_key) == Some(name_key(&changed.username));
+    if moved && named_by_it && settings.registration_email_as_username {
+        changed.username = address.to_lowercase();
+    }
     changed.email = Some(address);
     changed.email_verified = true;
-    let unique = !stage.config.realm.settings.duplicate_emails_allowed;
+    let unique = !settings.duplicate_emails_allowed;
     if user::rows::update(tx, &changed, unique)?.is_err() {
-        return Ok("email-taken");
+        return Ok("link-address-taken");
     }
     waiting::remove(tx, &user.id, verify_email::NAME)?;
     let now = tx.now()?;

@@ -30,13 +30,13 @@ pub use colour::{Colour, brand_css};
 pub use href::Href;
 pub use link::{ForgotPassword, LinkCode, LinkExpired, NotMe, OpenLink};
 pub use messages::{ErrorPage, FormPost, Link, Message, Onwards};
-pub use session::{Account, Logout};
+pub use session::{Account, ChangeEmail, Logout};
 pub use sign_in::{App, Asking, Consent, Login};
 
 use crate::web::texts::{Locale, Text, Texts, Value};
 
 /// The templates, by the names under which they include each other.
-const TEMPLATES: [(&str, &str); 19] = [
+const TEMPLATES: [(&str, &str); 20] = [
     (
         "base.html",
         include_str!("../../../templates/pages/base.html"),
@@ -48,6 +48,10 @@ const TEMPLATES: [(&str, &str); 19] = [
     (
         "account.html",
         include_str!("../../../templates/pages/account.html"),
+    ),
+    (
+        "change-email.html",
+        include_str!("../../../templates/pages/change-email.html"),
     ),
     (
         "consent.html",
@@ -140,6 +144,8 @@ pub enum PageName {
     Message,
     /// The person's own account.
     Account,
+    /// Asking for another address.
+    ChangeEmail,
     /// What a link is for, and one button.
     Link,
     /// A link whose time is over.

@@ -3,6 +3,8 @@
 //! With `VESTIBULE_GALLERY` naming a folder, the pages are also written there with their
 //! stylesheet, to be looked at: `VESTIBULE_GALLERY=/tmp/gallery cargo test gallery`.
 
+mod account;
+
 use scraper::{Html, Selector};
 
 use super::*;
@@ -176,13 +178,6 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sign_in: Href::to("https://id.example/realms/shop/account/"),
         ..error("", "")
     };
-    let account = |name: &str, email| Account {
-        sign_out: action(),
-        flow: flow(),
-        username: words("alice"),
-        name: name.to_owned(),
-        email,
-    };
     let open_link = |lead: &'static str, other: Option<&'static str>| OpenLink {
         action: action(),
         handle: words("q3J0c2Fh"),
@@ -316,12 +311,10 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
                 back: Href::to("/realms/demo/login-actions/authenticate"),
             },
         ),
-        sample(
-            "account",
-            account("Alice Example", Some(words("alice@example.org"))),
-        ),
-        sample("account-bare", account("", None)),
     ]
+    .into_iter()
+    .chain(account::gallery(words))
+    .collect()
 }
 
 fn brand(name: &str) -> Brand {

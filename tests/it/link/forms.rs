@@ -1,5 +1,5 @@
 //! The forms that belong to no flow: a link's button, the wish for a fresh one, the typed code, a forgotten password,
-//! and the confirmation of signing out. What is malformed does nothing (threat V015).
+//! the confirmation of signing out, and another address. What is malformed does nothing (threat V015).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -158,6 +158,18 @@ async fn everywhere(app: &TestApp) -> Vec<Filled> {
         .open_path("/realms/t1/protocol/openid-connect/logout")
         .await
         .assert_page("logout");
+    let carol = app.user("carol").await;
+    let mut moving = app.browser();
+    moving
+        .authorize(&app.rp)
+        .await
+        .sign_in(&carol)
+        .await
+        .assert_redirect_to(&app.rp);
+    moving
+        .open_path("/realms/t1/account/email")
+        .await
+        .assert_page("change-email");
     let typed = [("username", alice.email.as_str()), ("code", code.as_str())];
     vec![
         Filled::of("to open", (&pressing, "h"), &[], "update-password"),
@@ -170,6 +182,12 @@ async fn everywhere(app: &TestApp) -> Vec<Filled> {
             "message",
         ),
         Filled::of("to sign out", (&leaving, "flow"), &[], "message"),
+        Filled::of(
+            "to change the address",
+            (&moving, "flow"),
+            &[("email", "carol@new.example")],
+            "message",
+        ),
     ]
 }
 

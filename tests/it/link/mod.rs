@@ -2,6 +2,8 @@
 //!
 //! Rows of the threat list are named in the doc comments of their tests.
 
+mod account_address;
+mod account_form;
 mod address;
 mod address_bar;
 mod altered;

@@ -382,6 +382,7 @@ async fn no_form_of_a_person_is_more_than_the_database_can_take(app: TestApp) {
         .await;
     let alice = app.user("alice").action("UPDATE_PROFILE").await;
     app.change_user(&alice, |user| user.email = None).await;
+    let bob = app.user("bob").await;
     for payload in [NUL.to_owned(), long(5_000)] {
         for (name, password) in [(payload.as_str(), "x"), ("alice", payload.as_str())] {
             let mut browser = app.browser();
@@ -409,6 +410,15 @@ async fn no_form_of_a_person_is_more_than_the_database_can_take(app: TestApp) {
             .await
             .assert_page("forgot-password")
             .fill_in(&[("username", &payload)])
+            .await;
+        assert!(browser.answer.status < 500, "{browser}");
+        let mut browser = app.browser();
+        browser.authorize(&app.rp).await.sign_in(&bob).await;
+        browser
+            .open_path("/realms/t1/account/email")
+            .await
+            .assert_page("change-email")
+            .fill_in(&[("email", &payload)])
             .await;
         assert!(browser.answer.status < 500, "{browser}");
         for fields in [
