@@ -68,6 +68,9 @@ pub struct Flash {
     /// A sentence that is no error, by its key.
     #[serde(default)]
     pub notice: Option<String>,
+    /// Advice for a stronger password, by its key.
+    #[serde(default)]
+    pub hint: Option<String>,
     /// What was typed into other fields, by name.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,

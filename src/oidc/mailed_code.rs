@@ -1,6 +1,9 @@
-//! `VERIFY_EMAIL` at the gate: the code that was mailed to the address, typed.
+//! `VERIFY_EMAIL` at the gate: the code that was mailed to the address, typed. A person without an address is asked for
+//! one first (`profile.rs`), and where no mail can be sent the page says so instead of asking for a code.
 
 use super::engine::Engine;
+use super::next::Act;
+use super::profile;
 use super::show::Reply;
 use super::steps::{self, Stage, Visit, Where};
 use super::submit;
@@ -36,12 +39,21 @@ pub(super) fn submitted(
     tx: &mut Tx<'_>,
     engine: &Engine,
     (visit, stage): (&Visit, &mut Stage),
-    user: &User,
+    act: &Act,
 ) -> Result<Reply, StoreError> {
+    let user = &act.waiting.user;
+    if user.email.is_none() {
+        return profile::address_submitted(tx, engine, (visit, stage), act);
+    }
     let flash = if visit.form.has("resend") {
+        if !engine.mailer.is_configured(&stage.config.realm) {
+            return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        }
         match verify_code::issue(tx, engine.mailer.tools(), user, stage.face.locale)? {
             Issued::Mailed => Flash::notice("code-sent-again"),
-            Issued::TooSoon { .. } | Issued::NoAddress => Flash::error("code", "code-resend-later"),
+            Issued::TooSoon { .. } => Flash::error("code", "code-resend-later"),
+            // Taken off by somebody else since the page was made, which asks for one now.
+            Issued::NoAddress => Flash::default(),
         }
     } else {
         match verify_code::check(tx, &engine.keyring, &user.id, visit.form.text("code"))? {

@@ -1,5 +1,7 @@
 //! A new password, judged outside any transaction and stored in one.
 
+use std::sync::Arc;
+
 use super::catalog::RealmConfig;
 use super::engine::Engine;
 use super::form::Form;
@@ -9,7 +11,9 @@ use crate::action::assign;
 use crate::action::kinds::update_password;
 use crate::flow::{Flash, FlashError};
 use crate::kernel::{CredentialId, Entropy, UserId};
-use crate::password::{Context, Origin, Password, PasswordHash, PasswordPolicy, Rule, Salt};
+use crate::password::{
+    Advice, Context, Origin, Password, PasswordHash, PasswordPolicy, Rule, Salt, advice,
+};
 use crate::store::{StoreError, Tx};
 use crate::user::credential::{self, StoredPassword};
 use crate::user::{self, AuthEpoch, User, waiting};
@@ -40,6 +44,17 @@ impl Old {
             policy,
         })
     }
+
+    /// Whose password it is.
+    fn context(&self) -> Context<'_> {
+        Context {
+            username: &self.user.username,
+            email: self.user.email.as_deref(),
+            first_name: self.user.first_name.as_deref(),
+            last_name: self.user.last_name.as_deref(),
+            realm: &self.realm,
+        }
+    }
 }
 
 /// A judged password: its hash, or what to say on the page.
@@ -49,8 +64,13 @@ pub(super) struct Judged {
     pub(super) old_credential: Option<CredentialId>,
 }
 
-/// Judges what was typed: present, repeated alike, by the policy, and unlike what was before, in any case or spacing.
-pub(super) async fn judge(engine: &Engine, form: &Form, old: &Old) -> Result<Judged, StoreError> {
+/// Judges what was typed: present, repeated alike, by the policy, and unlike what was before, also in another case or
+/// spacing. What is refused gets advice as well: a hint, of which nothing is stored but its key.
+pub(super) async fn judge(
+    engine: &Engine,
+    form: &Form,
+    old: &Arc<Old>,
+) -> Result<Judged, StoreError> {
     let judged = |hash| Judged {
         hash,
         old_credential: old.password.as_ref().map(|password| password.id.clone()),
@@ -71,17 +91,12 @@ pub(super) async fn judge(engine: &Engine, form: &Form, old: &Old) -> Result<Jud
     if !typed.agrees_with(&Password::attempt(form.text("password-confirm"))) {
         return refused("password-confirm", "passwords-do-not-match");
     }
-    let context = Context {
-        username: &old.user.username,
-        email: old.user.email.as_deref(),
-        first_name: old.user.first_name.as_deref(),
-        last_name: old.user.last_name.as_deref(),
-        realm: &old.realm,
-    };
+    let context = old.context();
     if let Err(broken) = old.policy.check(&typed, &context, Origin::Person, false) {
         let errors: Vec<FlashError> = broken.iter().map(texts::broken_rule).collect();
         return Ok(judged(Err(Flash {
             errors,
+            hint: hint(old, typed).await,
             ..Flash::default()
         })));
     }
@@ -100,7 +115,10 @@ pub(super) async fn judge(engine: &Engine, form: &Form, old: &Old) -> Result<Jud
                 .map_err(busy)?
                 .matches
             {
-                return refused("password-new", "invalid-password-same-as-old");
+                return Ok(judged(Err(Flash {
+                    hint: hint(old, typed).await,
+                    ..Flash::error("password-new", "invalid-password-same-as-old")
+                })));
             }
         }
     }
@@ -119,6 +137,7 @@ pub(super) async fn judge(engine: &Engine, form: &Form, old: &Old) -> Result<Jud
             let error = texts::broken_rule(&Rule::History(old.policy.history()));
             return Ok(judged(Err(Flash {
                 errors: vec![error],
+                hint: hint(old, typed).await,
                 ..Flash::default()
             })));
         }
@@ -126,6 +145,15 @@ pub(super) async fn judge(engine: &Engine, form: &Form, old: &Old) -> Result<Jud
     let salt = Salt::new(|out: &mut [u8]| engine.entropy.fill(out));
     let hash = engine.hasher.hash(typed, salt).await.map_err(busy)?;
     Ok(judged(Ok(hash)))
+}
+
+/// Advice on a refused password, by its key. An estimate takes milliseconds, so it is made beside the async threads;
+/// where there is none, the page does without.
+async fn hint(old: &Arc<Old>, typed: Password) -> Option<String> {
+    let old = Arc::clone(old);
+    let advised = tokio::task::spawn_blocking(move || advice(&typed, &old.context())).await;
+    let key = advised.ok().flatten().map(Advice::key);
+    key.map(str::to_owned)
 }
 
 /// Whether a new password is demanded of the person; the caller holds the user's lock.

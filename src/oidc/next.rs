@@ -14,7 +14,7 @@ use super::remembered;
 use super::scope::Scope;
 use super::sso::{self, Opening};
 use crate::action::gate::{Cleared, Outstanding, Provenance, Subject, Waiting, clear};
-use crate::action::kinds::{update_password, update_profile};
+use crate::action::kinds::{update_password, update_profile, verify_email};
 use crate::client::Client;
 use crate::flow::{self, Flash, Flow, FlowProof, ResponseMode};
 use crate::kernel::{RealmId, Timestamp, sha256_base64};
@@ -63,7 +63,8 @@ pub struct Act {
     pub waiting: Waiting,
     /// Seconds until a new password is refused; only for `UPDATE_PASSWORD`.
     pub seconds_left: i64,
-    /// The address that the person has typed and has still to prove; only for `UPDATE_PROFILE`.
+    /// The address that a person without one has typed and has still to prove; only for `UPDATE_PROFILE` and
+    /// `VERIFY_EMAIL`.
     pub proving: Option<String>,
 }
 
@@ -407,7 +408,9 @@ fn act(
         }
     }
     let proving = match waiting.user.email {
-        None if first == update_profile::NAME => verify_code::mailed_to(tx, &waiting.user.id)?,
+        None if [update_profile::NAME, verify_email::NAME].contains(&first.as_str()) => {
+            verify_code::mailed_to(tx, &waiting.user.id)?
+        }
         None | Some(_) => None,
     };
     Ok(Some((

@@ -1,4 +1,5 @@
-//! `UPDATE_PROFILE` at the gate: the names, and an address where the person has none.
+//! `UPDATE_PROFILE` at the gate: the names, and an address where the person has none. Such an address is asked for by
+//! `VERIFY_EMAIL` as well.
 //!
 //! An address becomes the person's once it is proved by a code that was mailed to it. So the answer to one that is
 //! free and to one that is somebody's is the same page, and only who reads that mailbox learns which it was (P7, threat
@@ -37,9 +38,47 @@ pub(super) fn submitted(
     if store(tx, stage, &changed)?.is_err() {
         return steps::go_on(tx, engine, visit, (stage, Where::Posted));
     }
-    let Some(address) = address else {
-        return completed(tx, engine, (visit, stage), (act, "UPDATE_PROFILE"));
-    };
+    match address {
+        Some(address) => mail_code(tx, engine, (visit, stage), (user, address)),
+        None => completed(tx, engine, (visit, stage), (act, "UPDATE_PROFILE")),
+    }
+}
+
+/// Handles what `VERIFY_EMAIL` submits of a person without an address: the address, or the code that was mailed to it.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn address_submitted(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (visit, stage): (&Visit, &mut Stage),
+    act: &Act,
+) -> Result<Reply, StoreError> {
+    if let Some(address) = &act.proving {
+        return proving(tx, engine, (visit, stage), (act, address));
+    }
+    if !engine.mailer.is_configured(&stage.config.realm) {
+        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+    }
+    match posted_address(visit) {
+        Ok(address) => mail_code(tx, engine, (visit, stage), (&act.waiting.user, address)),
+        Err(key) => {
+            let mut flash = Flash::error("email", key);
+            flash
+                .fields
+                .insert("email".to_owned(), typed(visit, "email"));
+            refuse(tx, engine, visit, (stage, flash))
+        }
+    }
+}
+
+/// Mails a code to the address that was typed.
+fn mail_code(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    (visit, stage): (&Visit, &mut Stage),
+    (user, address): (&User, String),
+) -> Result<Reply, StoreError> {
     let typed = address.clone();
     match verify_code::issue_to(
         tx,
@@ -86,7 +125,11 @@ fn proving(
                 changed.email_verified = true;
                 if store(tx, stage, &changed)?.is_ok() {
                     waiting::remove(tx, &user.id, verify_email::NAME)?;
-                    return completed(tx, engine, (visit, stage), (act, "UPDATE_PROFILE"));
+                    let kind = match act.action.as_str() {
+                        verify_email::NAME => "VERIFY_EMAIL",
+                        _ => "UPDATE_PROFILE",
+                    };
+                    return completed(tx, engine, (visit, stage), (act, kind));
                 }
                 // Whoever has the code reads this mailbox, and may know that it serves another account.
                 Flash::error("email", "email-taken")
@@ -110,16 +153,7 @@ fn posted(visit: &Visit, user: &User, asks_address: bool) -> Result<(User, Optio
             value: None,
         });
     };
-    let typed = |field: &str| -> String {
-        visit
-            .form
-            .text(field)
-            .trim()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(255)
-            .collect()
-    };
+    let typed = |field: &str| typed(visit, field);
     for field in ["firstName", "lastName"] {
         if typed(field).is_empty() {
             wrong(field, "field-missing");
@@ -128,10 +162,9 @@ fn posted(visit: &Visit, user: &User, asks_address: bool) -> Result<(User, Optio
     changed.first_name = Some(typed("firstName"));
     changed.last_name = Some(typed("lastName"));
     if asks_address {
-        match name::parse_email(visit.form.text("email")) {
+        match posted_address(visit) {
             Ok(email) => address = Some(email),
-            Err(name::NameError::Empty) => wrong("email", "field-missing"),
-            Err(_) => wrong("email", "email-invalid"),
+            Err(key) => wrong("email", key),
         }
     }
     if flash.errors.is_empty() {
@@ -141,4 +174,24 @@ fn posted(visit: &Visit, user: &User, asks_address: bool) -> Result<(User, Optio
         flash.fields.insert(field.to_owned(), typed(field));
     }
     Err(flash)
+}
+
+/// The address that was posted, or the key of what is wrong with it.
+fn posted_address(visit: &Visit) -> Result<String, &'static str> {
+    name::parse_email(visit.form.text("email")).map_err(|error| match error {
+        name::NameError::Empty => "field-missing",
+        _ => "email-invalid",
+    })
+}
+
+/// What was typed into a field, as the page shows it again.
+fn typed(visit: &Visit, field: &str) -> String {
+    visit
+        .form
+        .text(field)
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(255)
+        .collect()
 }

@@ -13,8 +13,8 @@ use crate::flow::{Flash, Flow};
 use crate::password::{PasswordPolicy, suggest};
 use crate::user::name::masked;
 use crate::web::pages::{
-    App, Asking, Consent, Email, Field, Href, Login, Terms, UpdatePassword, UpdateProfile,
-    VerifyEmail,
+    App, AskEmail, Asking, Consent, Email, Field, Href, Login, Terms, UpdatePassword,
+    UpdateProfile, VerifyEmail,
 };
 use crate::web::texts::Text;
 
@@ -127,7 +127,7 @@ pub(super) fn action(
                     .map(texts::rule)
                     .chain((!first).then(|| Text::key("rule-same-as-old")))
                     .collect(),
-                minutes_left: u32::try_from(act.seconds_left.max(0) / 60).unwrap_or(u32::MAX),
+                minutes_left: minutes(act.seconds_left),
                 suggestion: Some(suggest(|out: &mut [u8]| engine.entropy.fill(out))),
                 new_errors: flash
                     .errors
@@ -136,7 +136,7 @@ pub(super) fn action(
                     .filter_map(texts::error)
                     .collect(),
                 confirm_error: first_error(&flash, "password-confirm"),
-                hint: None,
+                hint: flash.hint.as_deref().and_then(texts::kept),
             };
             face.page(engine, &page, Some(flow))
         }
@@ -158,7 +158,7 @@ pub(super) fn action(
             };
             face.page(engine, &Terms::new(action, token, &text), Some(flow))
         }
-        update_profile::NAME if act.proving.is_some() => {
+        update_profile::NAME | verify_email::NAME if act.proving.is_some() => {
             let page = VerifyEmail {
                 action,
                 flow: token,
@@ -196,6 +196,22 @@ pub(super) fn action(
             };
             face.page(engine, &page, Some(flow))
         }
+        verify_email::NAME if !engine.mailer.is_configured(&config.realm) => {
+            let realm = config.realm.display_name();
+            let body = Text::key("verify-email-no-mail").with("realm", realm);
+            face.message_of(engine, "verify-email-title", body)
+        }
+        verify_email::NAME if user.email.is_none() => {
+            let page = AskEmail {
+                action,
+                flow: token,
+                email: Field {
+                    value: flash.fields.get("email").cloned().unwrap_or_default(),
+                    error: first_error(&flash, "email"),
+                },
+            };
+            face.page(engine, &page, Some(flow))
+        }
         verify_email::NAME => {
             let page = VerifyEmail {
                 action,
@@ -223,4 +239,36 @@ pub(super) fn policy_of(config: &RealmConfig) -> PasswordPolicy {
         .as_deref()
         .unwrap_or_default();
     PasswordPolicy::parse(text).unwrap_or_default()
+}
+
+/// Seconds as minutes to read, to the nearest one: a window that has just opened has five. Below a minute none.
+fn minutes(seconds: i64) -> u32 {
+    match seconds {
+        ..60 => 0,
+        _ => u32::try_from(seconds.saturating_add(30) / 60).unwrap_or(u32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minutes;
+
+    #[test]
+    fn a_window_that_has_just_opened_has_all_its_minutes() {
+        for (seconds, read) in [
+            (300, 5),
+            (299, 5),
+            (270, 5),
+            (269, 4),
+            (90, 2),
+            (89, 1),
+            (60, 1),
+            (59, 0),
+            (0, 0),
+            (-1, 0),
+            (i64::MAX, u32::MAX),
+        ] {
+            assert_eq!(minutes(seconds), read, "{seconds}");
+        }
+    }
 }

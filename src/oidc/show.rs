@@ -263,6 +263,16 @@ impl Face {
         self.message_to(engine, (heading, body), None)
     }
 
+    /// A page that says something with arguments.
+    pub fn message_of(&self, engine: &Engine, heading: &'static str, body: Text) -> Reply {
+        let page = Message {
+            heading: Text::key(heading),
+            body,
+            link: None,
+        };
+        self.render(engine, StatusCode::OK, &page, Policy::default())
+    }
+
     /// A page that says something and offers a way on: its words and where it leads.
     pub fn message_to(
         &self,

@@ -25,7 +25,7 @@ use crate::user::{self, User, waiting};
 /// What a first look at a submit found out.
 enum First {
     Answered(Box<Reply>),
-    NewPassword(Box<new_password::Old>),
+    NewPassword(Arc<new_password::Old>),
 }
 
 /// Handles a submit.
@@ -99,7 +99,7 @@ fn look(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<First, StoreE
     match next {
         Next::Act(act) if act.action == update_password::NAME => {
             let old = new_password::Old::load(tx, &stage.config, &act.waiting.user)?;
-            Ok(First::NewPassword(Box::new(old)))
+            Ok(First::NewPassword(Arc::new(old)))
         }
         Next::Act(act) => {
             let done = act_submitted(tx, engine, (visit, &mut stage), &act)?;
@@ -229,7 +229,7 @@ fn act_submitted(
             completed(tx, engine, (visit, stage), (act, "CUSTOM_REQUIRED_ACTION"))
         }
         update_profile::NAME => super::profile::submitted(tx, engine, (visit, stage), act),
-        verify_email::NAME => super::mailed_code::submitted(tx, engine, (visit, stage), user),
+        verify_email::NAME => super::mailed_code::submitted(tx, engine, (visit, stage), act),
         _ => steps::go_on(tx, engine, visit, (stage, Where::Posted)),
     }
 }

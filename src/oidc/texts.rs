@@ -6,7 +6,7 @@ use crate::scope::ClientScope;
 use crate::web::texts::Text;
 
 /// Every sentence that a flow can keep for its next page; nothing else comes out of storage as a key.
-const KEPT: [&str; 36] = [
+const KEPT: [&str; 44] = [
     "password-by-mail-only",
     "password-by-mail-only-forgot",
     "invalid-username-or-password",
@@ -43,6 +43,14 @@ const KEPT: [&str; 36] = [
     "invalid-password-not-contains-username",
     "invalid-password-regex-pattern",
     "invalid-password-history",
+    "password-advice-keyboard",
+    "password-advice-repeats",
+    "password-advice-common",
+    "password-advice-sequence",
+    "password-advice-dates",
+    "password-advice-single-word",
+    "password-advice-names",
+    "password-advice-add-words",
 ];
 
 /// A kept key as a text.

@@ -92,6 +92,14 @@ invalid-password-blacklisted = Ungültiges Passwort: Es steht auf der Liste verb
 invalid-password-too-common = Dieses Passwort benutzen viele Menschen, es wird also zuerst erraten. Wählen Sie eines, das nur Ihnen gehört.
 invalid-password-too-little-left = Ohne Ihre Namen, Ihre Adresse und den Namen dieses Ortes bleibt von diesem Passwort zu wenig übrig. Fügen Sie etwas hinzu, das niemand erwartet.
 invalid-password-same-as-old = Das ist Ihr jetziges Passwort. Wählen Sie ein anderes.
+password-advice-keyboard = Tasten, die nebeneinanderliegen, werden früh erraten. Nehmen Sie ein paar Wörter, die nichts miteinander zu tun haben.
+password-advice-repeats = Wiederholungen machen ein Passwort länger, aber nicht stärker. Nehmen Sie ein paar verschiedene Wörter.
+password-advice-common = Das ist nahe an einem Passwort, das viele Menschen benutzen. Nehmen Sie ein paar Wörter, die nichts miteinander zu tun haben.
+password-advice-sequence = Folgen wie abc oder 6543 werden früh erraten. Nehmen Sie ein paar Wörter, die nichts miteinander zu tun haben.
+password-advice-dates = Jahre und Daten werden früh erraten. Nehmen Sie ein paar Wörter, die nichts mit Ihnen zu tun haben.
+password-advice-single-word = Ein einzelnes Wort ist bald erraten. Fügen Sie ein paar hinzu, die nichts damit zu tun haben.
+password-advice-names = Namen werden früh erraten. Nehmen Sie ein paar Wörter, die nichts mit Ihnen zu tun haben.
+password-advice-add-words = Ein oder zwei Wörter mehr machen es stärker, am besten ungewöhnliche.
 password-missing = Bitte geben Sie ein Passwort ein.
 passwords-do-not-match = Die Passwörter stimmen nicht überein.
 
@@ -99,6 +107,9 @@ passwords-do-not-match = Die Passwörter stimmen nicht überein.
 
 verify-email-title = E-Mail-Adresse bestätigen
 verify-email-sent = Wir haben einen Code an { $address } geschickt. Es kann eine Minute dauern; sehen Sie auch unter den unerwünschten Mails nach.
+verify-email-ask = Ihr Konto hat noch keine E-Mail-Adresse. Geben Sie Ihre an, wir schicken einen Code dorthin.
+verify-email-send = Code senden
+verify-email-no-mail = Bevor es weitergeht, muss Ihre E-Mail-Adresse bestätigt werden, und von hier kann keine E-Mail verschickt werden. Bitten Sie die Betreiber von { $realm } um Hilfe und melden Sie sich danach neu an.
 code = Code aus der E-Mail
 code-confirm = Bestätigen
 code-resend = Neue E-Mail senden

@@ -101,6 +101,14 @@ invalid-password-blacklisted = Invalid password: password is blacklisted.
 invalid-password-too-common = This password is used by many people, so it is guessed first. Choose one that is yours alone.
 invalid-password-too-little-left = Too little of this password is left without your names, your address and the name of this place. Add something that nobody would expect.
 invalid-password-same-as-old = This is the password you have now. Choose a different one.
+password-advice-keyboard = Keys that lie in a row are guessed early. Take a few words that have nothing to do with each other.
+password-advice-repeats = Repetition makes a password longer, not stronger. Take a few different words.
+password-advice-common = This is close to a password that many people use. Take a few words that have nothing to do with each other.
+password-advice-sequence = Sequences such as abc or 6543 are guessed early. Take a few words that have nothing to do with each other.
+password-advice-dates = Years and dates are guessed early. Take a few words that have nothing to do with you.
+password-advice-single-word = One word by itself is soon guessed. Add a few that have nothing to do with it.
+password-advice-names = Names are guessed early. Take a few words that have nothing to do with you.
+password-advice-add-words = Another word or two make it stronger, uncommon ones most of all.
 password-missing = Please specify password.
 passwords-do-not-match = Passwords don't match.
 
@@ -108,6 +116,9 @@ passwords-do-not-match = Passwords don't match.
 
 verify-email-title = Confirm your email address
 verify-email-sent = We have mailed a code to { $address }. It can take a minute to arrive; look among the unwanted mails, too.
+verify-email-ask = Your account has no email address yet. Type yours, and we mail a code there.
+verify-email-send = Mail me a code
+verify-email-no-mail = Your email address has to be confirmed before you go on, and no mail can be sent from here. Ask the people who run { $realm } for help, and sign in again afterwards.
 code = Code from the mail
 code-confirm = Confirm
 code-resend = Send a new mail

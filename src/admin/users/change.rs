@@ -61,6 +61,7 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         }
         (None, _) => {}
     }
+    notices::warn_if_unsendable(context, &plan);
     notices::of_actions(context, &after, &done)?;
     notices::of_address(context, &before, &after)?;
     let event = context

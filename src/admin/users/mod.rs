@@ -168,6 +168,7 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     }
     // Nothing of this is news to somebody who has only just come to be here.
     plan.carry_out(context.tx, &context.engine.entropy, &user.id)?;
+    notices::warn_if_unsendable(context, &plan);
     links::instruct(context, &user, &sent)?;
     let event = context
         .event("ADMIN_USER_CREATE")

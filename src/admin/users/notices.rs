@@ -3,9 +3,9 @@
 //! Called inside the transaction in which it becomes true. Service accounts, people without an address and realms
 //! without a mail server hear nothing.
 
-use super::actions::Done;
+use super::actions::{Done, Plan};
 use super::password::Typed;
-use crate::action::kinds::update_password;
+use crate::action::kinds::{update_password, verify_email};
 use crate::admin::call::Context;
 use crate::admin::error::AdminError;
 use crate::kernel::Timestamp;
@@ -20,6 +20,19 @@ use crate::user::{User, credential};
 
 /// How many people are looked up at once where a realm's change concerns many.
 const PORTION: i64 = 500;
+
+/// Tells the operator where a plan asks people to confirm their addresses and no mail can be sent: what is set stays
+/// set, and nobody can complete it.
+pub fn warn_if_unsendable(context: &Context<'_, '_>, plan: &Plan) {
+    let realm = &context.config.realm;
+    let asks = plan.set.iter().any(|action| action == verify_email::NAME);
+    if asks && !context.engine.mailer.is_configured(realm) {
+        tracing::warn!(
+            realm = %realm.name,
+            "VERIFY_EMAIL was set where no mail can be sent, so nobody can complete it: give the realm an smtpServer"
+        );
+    }
+}
 
 /// Tells what a plan has done.
 ///

@@ -20,8 +20,8 @@ pub struct UpdatePassword {
     pub first: bool,
     /// The policy, one sentence part each (`rule-min-length` with `count`, …).
     pub rules: Vec<Text>,
-    /// How long the page is good: whole minutes, rounded down. Never a time of day, whose
-    /// zone the reader would have to guess.
+    /// How long the page is good: minutes, the nearest; 0 below one. Never a time of day, whose zone the reader would
+    /// have to guess.
     pub minutes_left: u32,
     /// A few words made up for this page, for the person to take.
     pub suggestion: Option<String>,
@@ -65,6 +65,26 @@ pub struct VerifyEmail {
 impl Page for VerifyEmail {
     const NAME: PageName = PageName::VerifyEmail;
     const TEMPLATE: &'static str = "verify-email.html";
+
+    fn title(&self) -> Text {
+        Text::key("verify-email-title")
+    }
+}
+
+/// The page that asks for an address where there is none that could be proved.
+#[derive(Clone, Debug, Serialize)]
+pub struct AskEmail {
+    /// Where the form is sent.
+    pub action: String,
+    /// The hidden one-hop token of flow and step.
+    pub flow: String,
+    /// The field `email`.
+    pub email: Field,
+}
+
+impl Page for AskEmail {
+    const NAME: PageName = PageName::VerifyEmail;
+    const TEMPLATE: &'static str = "ask-email.html";
 
     fn title(&self) -> Text {
         Text::key("verify-email-title")

@@ -24,7 +24,7 @@ use serde::Serialize;
 use tera::{Context, Tera};
 use thiserror::Error;
 
-pub use actions::{Email, Field, Terms, UpdatePassword, UpdateProfile, VerifyEmail};
+pub use actions::{AskEmail, Email, Field, Terms, UpdatePassword, UpdateProfile, VerifyEmail};
 pub use assets::{icon, stylesheet};
 pub use colour::{Colour, brand_css};
 pub use href::Href;
@@ -36,7 +36,7 @@ pub use sign_in::{App, Asking, Consent, Login};
 use crate::web::texts::{Locale, Text, Texts, Value};
 
 /// The templates, by the names under which they include each other.
-const TEMPLATES: [(&str, &str); 20] = [
+const TEMPLATES: [(&str, &str); 21] = [
     (
         "base.html",
         include_str!("../../../templates/pages/base.html"),
@@ -48,6 +48,10 @@ const TEMPLATES: [(&str, &str); 20] = [
     (
         "account.html",
         include_str!("../../../templates/pages/account.html"),
+    ),
+    (
+        "ask-email.html",
+        include_str!("../../../templates/pages/ask-email.html"),
     ),
     (
         "change-email.html",
@@ -128,7 +132,7 @@ pub enum PageName {
     Login,
     /// Setting a new password.
     UpdatePassword,
-    /// Typing the code that was mailed to an address.
+    /// Typing the code that was mailed to an address, or the address where there is none yet.
     VerifyEmail,
     /// Filling in what the profile lacks.
     UpdateProfile,

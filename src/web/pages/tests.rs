@@ -79,9 +79,7 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
             Text::key("invalid-password-too-common"),
         ],
         confirm_error: Some(Text::key("passwords-do-not-match")),
-        hint: Some(Text::plain(words(
-            "Add another word or two. Uncommon words are better.",
-        ))),
+        hint: Some(Text::key("password-advice-add-words")),
         ..password.clone()
     };
     let first = UpdatePassword {
@@ -134,6 +132,14 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         notice: Some(Text::key("code-sent-again")),
         other: true,
         ..verify.clone()
+    };
+    let ask_email = |error: Option<&'static str>| AskEmail {
+        action: action(),
+        flow: flow(),
+        email: Field {
+            value: words("alice@"),
+            error: error.map(Text::key),
+        },
     };
     let prose = "These are the terms of the example realm.\n\n".to_owned()
         + &"Whoever signs in here keeps the password to himself. ".repeat(9)
@@ -247,6 +253,8 @@ fn gallery(words: &dyn Fn(&str) -> String) -> Vec<Sample> {
         sample("update-password-first", first),
         sample("verify-email", verify),
         sample("verify-email-refused", verify_refused),
+        sample("verify-email-ask", ask_email(None)),
+        sample("verify-email-ask-refused", ask_email(Some("email-invalid"))),
         sample("update-profile", profile),
         sample("update-profile-refused", profile_refused),
         sample("terms", terms(&words(&prose))),

@@ -216,3 +216,45 @@ async fn every_step_fits_a_phone_and_a_desk_by_day_and_by_night() {
         every_step(&app, &browser, &alice, name).await;
     }
 }
+
+/// The reasons of a refusal are in sight where the page opens: the browser scrolls to the field that has the focus.
+#[actix_web::test]
+async fn why_a_password_was_refused_is_in_sight_when_the_page_opens() {
+    for (width, height) in [(390, 800), (900, 1000)] {
+        for language in ["en", "de"] {
+            let options = Options {
+                width,
+                height,
+                language: language.to_owned(),
+                ..Options::default()
+            };
+            let Some(browser) = Chromium::start(options).await else {
+                return;
+            };
+            let app = TestApp::start().await;
+            app.change_realm(|realm| {
+                realm.settings.internationalization_enabled = true;
+                realm.settings.supported_locales = Some(vec!["en".into(), "de".into()]);
+            })
+            .await;
+            let alice = app.user("alice").force_password_reset().await;
+            browser.goto(app.rp.request(&[]).await.url.as_str()).await;
+            signs_in(&browser, &alice, &alice.password).await;
+            for (typed, name) in [("short", "short"), ("alice alice", "two-reasons")] {
+                sets(&browser, typed).await;
+                is_at(&browser, "update-password").await;
+                assert_eq!(browser.focused().await, "password-new");
+                picture(&browser, &format!("refused-{name}-{language}-{width}")).await;
+                for id in ["password-new", "password-new-error", "password-hint"] {
+                    let hidden = browser
+                        .execute(&format!(
+                            "const box = document.getElementById('{id}').getBoundingClientRect(); \
+                             return Math.max(-box.top, box.bottom - window.innerHeight, 0)"
+                        ))
+                        .await;
+                    assert_eq!(hidden.as_f64(), Some(0.0), "{id}, {language}, {width}");
+                }
+            }
+        }
+    }
+}

@@ -20,6 +20,7 @@ use self::rows::{Job, State};
 use super::actions::{Manner, Plan};
 use super::audience::{self, canonical_or_same};
 use super::fields::{flag_of, text_of};
+use super::notices;
 use crate::action::assign::assignable;
 use crate::admin::ask::Ask;
 use crate::admin::authors;
@@ -68,6 +69,7 @@ pub fn post(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
             "An action cannot be added and removed at once".into(),
         ));
     }
+    notices::warn_if_unsendable(context, &plan);
     let filter = sent
         .get("filter")
         .ok_or_else(|| AdminError::Bad("filter is missing".into()))?;
