@@ -103,7 +103,7 @@ impl Purpose {
             let value = realm.settings.rest.get(name);
             value.and_then(serde_json::Value::as_i64).unwrap_or(default)
         };
-        let seconds = match (self, sender) {
+        match (self, sender) {
             (Self::PreRegistration, _) => realm
                 .settings
                 .seconds("preRegistrationLifespan", 7 * 24 * 3600),
@@ -115,8 +115,7 @@ impl Purpose {
                 Self::Actions | Self::VerifyEmail | Self::UpdateEmail | Self::ClosedAccount,
                 Sender::Administrator,
             ) => field("actionTokenGeneratedByAdminLifespan", 43_200),
-        };
-        seconds.max(1)
+        }
     }
 }
 
