@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::{Method, header};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use crate::admin::import_rights;
 use crate::admin::users::cohort;
@@ -29,6 +30,7 @@ use crate::login::turnstile::Turnstile;
 use crate::mail::{self, Mailer};
 use crate::oidc::catalog::Catalog;
 use crate::oidc::engine::Engine;
+use crate::oidc::provision::MASTER;
 use crate::oidc::routes;
 use crate::password::{Hasher, HasherConfig};
 use crate::store::{Store, StoreError};
@@ -285,8 +287,22 @@ fn public_server(
     Ok(server.run())
 }
 
-async fn not_found() -> HttpResponse {
-    intake::not_found()
+/// Where nothing is. A browser that was given no more than the server's name is led to the one page that every server
+/// has.
+async fn not_found(request: HttpRequest, engine: web::Data<Engine>) -> HttpResponse {
+    let accept = request.headers().get(header::ACCEPT);
+    let is_browser = accept
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    if request.path() != "/" || !looks || !is_browser {
+        return intake::not_found();
+    }
+    let page = format!("{}/realms/{MASTER}/account/", engine.public_url);
+    HttpResponse::Found()
+        .insert_header((header::LOCATION, page))
+        .insert_header((header::VARY, "accept"))
+        .finish()
 }
 
 fn management_server(

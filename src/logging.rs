@@ -119,10 +119,18 @@ const TALKATIVE: [&str; 11] = [
     "tokio_postgres",
 ];
 
+/// Tells at `info` how it works inside, which is no news of the server.
+const INWARD: &str = "actix_server";
+
 /// Whether an event may be logged at all: what the filter asks for cannot open this.
 fn may_be_logged(event: &Metadata<'_>) -> bool {
     let module = event.target().split("::").next().unwrap_or_default();
-    *event.level() <= LevelFilter::INFO || !TALKATIVE.contains(&module)
+    let least = match module {
+        INWARD => LevelFilter::WARN,
+        module if TALKATIVE.contains(&module) => LevelFilter::INFO,
+        _ => LevelFilter::TRACE,
+    };
+    *event.level() <= least
 }
 
 #[cfg(test)]
@@ -234,6 +242,20 @@ mod tests {
         let text = logged("warn", Some(LogFormat::Text), false, events);
         assert!(
             text.contains("trouble") && !text.contains("detail"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_the_http_library_does_inside_is_no_news() {
+        let text = logged("info", Some(LogFormat::Text), false, || {
+            tracing::info!(target: "actix_server::server", "Tokio runtime found");
+            tracing::warn!(target: "actix_server::accept", "too many files");
+            tracing::info!("serving");
+        });
+        assert!(!text.contains("Tokio"), "{text}");
+        assert!(
+            text.contains("too many") && text.contains("serving"),
             "{text}"
         );
     }

@@ -102,6 +102,14 @@ impl Ask {
         self.query(name).filter(|text| !text.is_empty())
     }
 
+    /// All values of a query parameter that are not empty.
+    pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.query.iter().filter(move |(key, _)| key == name);
+        named
+            .map(|(_, value)| value.as_str())
+            .filter(|text| !text.is_empty())
+    }
+
     /// A query parameter that is `true` when it says so, and false with any other text.
     pub fn flag(&self, name: &str) -> Option<bool> {
         self.text(name)

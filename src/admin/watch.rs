@@ -1,5 +1,6 @@
 //! What can be looked at: signing keys, events, wrong passwords.
 
+use chrono::{Days, NaiveDate, NaiveTime};
 use serde_json::{Map, Value, json};
 
 use super::ask::Ask;
@@ -8,7 +9,8 @@ use super::error::AdminError;
 use crate::kernel::{Timestamp, UserId};
 use crate::oidc::issue::KeyState;
 use crate::session::throttle;
-use crate::store::events::{self, Recorded};
+use crate::store::event_types;
+use crate::store::events::{self, Recorded, Wanted};
 use crate::user;
 
 /// How many events a list has where the caller does not say.
@@ -42,19 +44,67 @@ pub fn keys(context: &mut Context<'_, '_>, _: &Ask) -> Outcome {
     Ok(Reply::Json(json!({ "active": active, "keys": keys })))
 }
 
-/// `GET /events`: newest first, optionally of one user.
+/// `GET /events`: newest first unless `direction` is `asc`; by `type`, `user`, `client`, `ipAddress`, `dateFrom` and
+/// `dateTo`, both days included.
 ///
 /// # Errors
-/// The caller may not.
+/// The caller may not, or a filter means nothing.
 pub fn events(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["view-events", "manage-events"])?;
     let page = ask.page(Some(DEFAULT_MAX))?;
-    let user = ask.text("user").map(UserId::new);
+    let wanted = wanted(ask)?;
     let realm = context.config.realm.id.clone();
     let max = page.max.unwrap_or(i64::MAX);
-    let found = events::list(context.tx, &realm, user.as_ref(), (page.first, max))?;
+    let found = events::list(context.tx, &realm, &wanted, (page.first, max))?;
     let shown: Vec<Value> = found.iter().map(|event| show(&realm, event)).collect();
     Ok(Reply::Json(Value::Array(shown)))
+}
+
+fn wanted(ask: &Ask) -> Result<Wanted, AdminError> {
+    let kinds: Vec<String> = ask.texts("type").map(str::to_owned).collect();
+    if let Some(unknown) = kinds.iter().find(|kind| !event_types::is_known(kind)) {
+        return Err(AdminError::Bad(format!(
+            "Unknown type {unknown:.64}: the types are those of events, like LOGIN_ERROR or GATE_OPENED"
+        )));
+    }
+    let ascending = match ask.text("direction") {
+        None | Some("desc") => false,
+        Some("asc") => true,
+        Some(other) => {
+            return Err(AdminError::Bad(format!(
+                "Unknown direction {other:.64}: asc or desc"
+            )));
+        }
+    };
+    Ok(Wanted {
+        kinds,
+        user: ask.text("user").map(UserId::new),
+        client: ask.text("client").map(str::to_owned),
+        ip_address: ask.text("ipAddress").map(str::to_owned),
+        from: time(ask, "dateFrom", 0)?,
+        until: time(ask, "dateTo", 1)?,
+        ascending,
+    })
+}
+
+/// The time that a day (UTC) begins, so many days later, or that many milliseconds since 1970 are, which for the end
+/// of a range are in it.
+fn time(ask: &Ask, name: &str, later: u64) -> Result<Option<Timestamp>, AdminError> {
+    let Some(text) = ask.text(name) else {
+        return Ok(None);
+    };
+    let millis = match text.parse::<i64>() {
+        Ok(millis) => Some(millis.saturating_add(i64::from(later > 0))),
+        Err(_) => NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()
+            .and_then(|day| day.checked_add_days(Days::new(later)))
+            .map(|day| day.and_time(NaiveTime::MIN).and_utc().timestamp_millis()),
+    };
+    millis.map(Timestamp::from_millis).map(Some).ok_or_else(|| {
+        AdminError::Bad(format!(
+            "Invalid value for '{name}', expected format is yyyy-MM-dd or an Epoch timestamp"
+        ))
+    })
 }
 
 fn show(realm: &crate::kernel::RealmId, event: &Recorded) -> Value {

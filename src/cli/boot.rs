@@ -51,7 +51,14 @@ pub(super) fn serving(config: &Config) -> Result<Serving, Failure> {
 
 /// Opens the database, which brings its schema up to date.
 pub(super) fn store(config: &Config) -> Result<Store, Failure> {
-    Store::open(&location(config)?, Clock::system(), config.database.pool).map_err(Failure::failed)
+    Store::open(&location(config)?, Clock::system(), config.database.pool).map_err(|error| {
+        match error {
+            StoreError::Connect(_) => Failure::failed(format!(
+                "{error}. `vestibule doctor` looks for the reason and says what to do"
+            )),
+            other => Failure::failed(other),
+        }
+    })
 }
 
 /// Opens a database that must be there already: a command that only looks makes no empty one.

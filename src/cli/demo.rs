@@ -152,7 +152,7 @@ fn welcome(public_url: &str, app_url: &str) -> std::io::Result<()> {
     table::print(&mut out, ["what", "where"], &places)?;
     writeln!(
         out,
-        "\n  Ctrl-C stops it; start it again and everything is still there. --fresh starts over."
+        "\n  Ctrl-C stops it. Started again, it knows people and passwords as you left them;\n  the mailbox is empty then, and Harbour asks to sign in. --fresh starts over."
     )?;
     out.flush()
 }

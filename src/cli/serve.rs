@@ -1,6 +1,6 @@
 //! `vestibule serve`.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use super::{Failure, boot, output, runtime};
@@ -32,21 +32,23 @@ pub(super) fn run(config: Config, options: &Options) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
-    let open = |address| {
-        TcpListener::bind(address).map_err(|error| Failure::failed(format!("{address}: {error}")))
-    };
     let http: Vec<TcpListener> = config
         .listeners
         .http
-        .map(open)
+        .map(|address| open(address, "VESTIBULE_HTTP_ADDR"))
         .transpose()?
         .into_iter()
         .collect();
-    let management = open(config.listeners.management)?;
+    let management = open(config.listeners.management, "VESTIBULE_MANAGEMENT_ADDR")?;
     let https = match &config.listeners.https {
         Some(https) => Some((
-            open(https.addr)?,
-            Certificates::load(&https.cert, &https.key).map_err(Failure::usage)?,
+            open(https.addr, "VESTIBULE_HTTPS_ADDR")?,
+            Certificates::load(&https.cert, &https.key).map_err(|error| {
+                Failure::usage(format!(
+                    "{error}: VESTIBULE_TLS_CERT and VESTIBULE_TLS_KEY name a certificate chain and its key, as PEM \
+                     files that this user can read"
+                ))
+            })?,
         )),
         None => None,
     };
@@ -99,6 +101,14 @@ async fn serve(config: Config, engine: Engine) -> Result<(), Failure> {
         () = running.stop(drain) => Ok(()),
         _ = stop_signal() => Err(Failure::failed("stopped at once, by a second signal")),
     }
+}
+
+fn open(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        Failure::failed(format!(
+            "{address}: {error}: end what listens there, or give {setting} another address"
+        ))
+    })
 }
 
 /// Shown once, on the terminal of who starts the server for the first time; never logged.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::{ClientScopeId, ClientUuid, RealmId};
+use crate::realm::bounds;
 use crate::scope::Mapper;
 
 /// The one way in which confidential clients prove who they are here, by basic authentication or in the form.
@@ -172,7 +173,7 @@ impl Client {
     /// Lifetime of access tokens where the client has one of its own, in seconds.
     pub fn access_token_lifespan(&self) -> Option<i64> {
         self.attribute("access.token.lifespan")
-            .and_then(|text| text.parse().ok())
+            .and_then(|text| bounds::OF_CLIENT.of_text(text))
             .filter(|seconds| *seconds > 0)
     }
 

@@ -35,6 +35,7 @@ impl LogFormat {
 impl Log {
     pub(super) fn read(sources: &mut Sources) -> Result<Self, Reported> {
         let filter = sources.read(&LOG, |text| {
+            check_levels(text)?;
             EnvFilter::builder()
                 .parse(text)
                 .map(|_| text.to_owned())
@@ -49,5 +50,30 @@ impl Log {
             filter: filter?.unwrap_or_else(|| "info".to_owned()),
             format: format?,
         })
+    }
+}
+
+/// The levels, as they are written.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A word by itself is a level: `EnvFilter` would take a mistyped one for a module, and log nothing but that.
+fn check_levels(text: &str) -> Result<(), String> {
+    let is_level = |word: &str| {
+        LEVELS
+            .iter()
+            .any(|level| level.eq_ignore_ascii_case(word.trim()))
+    };
+    // What stands in a span's brackets may hold commas and equals signs of its own.
+    let names_a_level = |part: &str| {
+        part.rsplit(']').next().is_some_and(|end| end.contains('=')) || part.contains('{')
+    };
+    let mut parts = text.split(',').filter(|part| !part.trim().is_empty());
+    match parts.find(|part| !names_a_level(part) && !is_level(part)) {
+        Some(word) => Err(format!(
+            "`{}` is no level, which are {}, and a module has its level behind it, as in `vestibule::mail=debug`",
+            word.trim(),
+            LEVELS.join(", ")
+        )),
+        None => Ok(()),
     }
 }

@@ -90,7 +90,7 @@ fn per_user(realm: &Realm) -> Limit {
     let settings = &realm.settings;
     if settings.brute_force_protected && settings.failure_factor < PER_USER.tries {
         return Limit {
-            tries: settings.failure_factor.max(1),
+            tries: settings.failure_factor,
             ..PER_USER
         };
     }
@@ -299,7 +299,7 @@ fn lock_by_realm_rules(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if let Some(until) = throttle::shut_until(tx, throttle, now)? {
-        let longest = now.plus_seconds(realm.settings.max_failure_wait_seconds.max(0));
+        let longest = now.plus_seconds(realm.settings.max_failure_wait_seconds);
         user::rows::set_locked_until(tx, &user.id, Some(until.min(longest)))?;
     }
     Ok(())

@@ -320,13 +320,7 @@ pub(super) fn start(
         flash: None,
         finished_at: None,
         created_at: now,
-        expires_at: now.plus_seconds(
-            config
-                .realm
-                .settings
-                .access_code_lifespan_login
-                .clamp(60, 86_400),
-        ),
+        expires_at: now.plus_seconds(config.realm.settings.access_code_lifespan_login),
     };
     let with = (engine, &**config, &cookies);
     let brought = remembered::bring_back(tx, with, browser, &peer.ip_address)?;

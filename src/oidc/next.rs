@@ -441,13 +441,9 @@ fn link_over(tx: &mut Tx<'_>, realm: &RealmId, link: &LinkId) -> Result<&'static
 
 /// When the page for a new password ends: five minutes after the proof, unless the realm says otherwise.
 pub fn window_end(config: &RealmConfig, proof: &FlowProof) -> Timestamp {
-    proof.at.plus_seconds(
-        config
-            .realm
-            .settings
-            .access_code_lifespan_user_action
-            .max(1),
-    )
+    proof
+        .at
+        .plus_seconds(config.realm.settings.access_code_lifespan_user_action)
 }
 
 /// In a session that stands: consent, then the code.

@@ -4,6 +4,7 @@
 //! [`RealmSettings::rest`] and given back as it came.
 
 mod actions;
+pub mod bounds;
 pub mod rows;
 pub mod smtp;
 

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use serde_json::{Map, Value};
 
-use super::{Realm, RealmSettings, RequiredActionConfig};
+use super::{Realm, RealmSettings, RequiredActionConfig, bounds};
 use crate::kernel::{RealmId, Timestamp};
 use crate::store::schema::{realm_required_actions, realms};
 use crate::store::{StoreError, Tx, corrupt, db};
@@ -25,7 +25,7 @@ impl TryFrom<RealmRow> for Realm {
     type Error = StoreError;
 
     fn try_from(row: RealmRow) -> Result<Self, StoreError> {
-        let settings: RealmSettings = serde_json::from_str(&row.settings)
+        let settings = stored_settings(&row.settings)
             .map_err(|cause| corrupt("realms", "settings", &row.id, cause))?;
         Ok(Self {
             id: row.id,
@@ -36,6 +36,12 @@ impl TryFrom<RealmRow> for Realm {
             settings,
         })
     }
+}
+
+fn stored_settings(text: &str) -> Result<RealmSettings, serde_json::Error> {
+    let mut settings: Map<String, Value> = serde_json::from_str(text)?;
+    bounds::mend(&mut settings);
+    serde_json::from_value(Value::Object(settings))
 }
 
 fn settings_json(realm: &Realm) -> Result<String, StoreError> {

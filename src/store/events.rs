@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use serde_json::{Map, Value};
 
 use super::schema::events;
-use super::{StoreError, Tx, db};
+use super::{StoreError, Tx, db, event_types};
 use crate::kernel::{Entropy, RealmId, SessionId, Timestamp, UserId};
 
 /// An event to record.
@@ -99,6 +99,11 @@ pub fn record(
     now: Timestamp,
     event: Event,
 ) -> Result<(), StoreError> {
+    debug_assert!(
+        event_types::is_known(event.kind),
+        "{} is missing among the types",
+        event.kind
+    );
     metrics::counter!("idp_events_total", "kind" => event.kind).increment(1);
     db!(tx, |c| diesel::insert_into(events::table)
         .values((
@@ -141,26 +146,63 @@ pub struct Recorded {
     pub at: Timestamp,
 }
 
-/// The realm's events, newest first, optionally of one user.
+/// Which events are wanted; what is absent or empty lets all through.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of one of these types.
+    pub kinds: Vec<String>,
+    /// About this user.
+    pub user: Option<UserId>,
+    /// Through this client, by its `client_id`.
+    pub client: Option<String>,
+    /// From this address.
+    pub ip_address: Option<String>,
+    /// Not before this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// Oldest first, rather than newest first.
+    pub ascending: bool,
+}
+
+/// The realm's events that are wanted: after the first `first`, at most `max`.
 ///
 /// # Errors
 /// The database fails.
 pub fn list(
     tx: &mut Tx<'_>,
     realm: &RealmId,
-    user: Option<&UserId>,
+    wanted: &Wanted,
     (first, max): (i64, i64),
 ) -> Result<Vec<Recorded>, StoreError> {
-    let user = user.map(UserId::as_str);
     db!(tx, |c| {
         let mut query = events::table
             .filter(events::realm_id.eq(realm))
             .into_boxed();
-        if let Some(user) = user {
-            query = query.filter(events::user_id.eq(user));
+        if !wanted.kinds.is_empty() {
+            query = query.filter(events::kind.eq_any(&wanted.kinds));
         }
+        if let Some(user) = &wanted.user {
+            query = query.filter(events::user_id.eq(user.as_str()));
+        }
+        if let Some(client) = &wanted.client {
+            query = query.filter(events::client_id.eq(client));
+        }
+        if let Some(ip_address) = &wanted.ip_address {
+            query = query.filter(events::ip_address.eq(ip_address));
+        }
+        if let Some(from) = wanted.from {
+            query = query.filter(events::at.ge(from));
+        }
+        if let Some(until) = wanted.until {
+            query = query.filter(events::at.lt(until));
+        }
+        query = if wanted.ascending {
+            query.order((events::at.asc(), events::id.asc()))
+        } else {
+            query.order((events::at.desc(), events::id.desc()))
+        };
         query
-            .order((events::at.desc(), events::id.desc()))
             .offset(first)
             .limit(max)
             .select(Recorded::as_select())

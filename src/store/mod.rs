@@ -10,6 +10,7 @@ pub mod cleaner;
 mod conn;
 pub mod dialect;
 mod error;
+pub mod event_types;
 pub mod events;
 pub mod meta;
 pub mod migrations;

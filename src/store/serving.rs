@@ -77,7 +77,10 @@ fn beside(database: &Path, suffix: &str) -> Result<(PathBuf, File), StoreError> 
 }
 
 fn unlockable(path: &Path, cause: impl std::fmt::Display) -> StoreError {
-    StoreError::Connect(format!("{} cannot be locked: {cause}", path.display()))
+    StoreError::Connect(format!(
+        "{} cannot be locked: {cause}: let this user write to that folder, or name another in VESTIBULE_DATABASE_URL",
+        path.display()
+    ))
 }
 
 #[cfg(test)]

@@ -332,6 +332,7 @@ CREATE TABLE events (
   at BIGINT NOT NULL
 );
 CREATE INDEX events_realm ON events(realm_id, at);
+CREATE INDEX events_kind ON events(realm_id, kind, at);
 CREATE INDEX events_user ON events(user_id);
 
 CREATE TABLE outbox (

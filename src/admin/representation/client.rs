@@ -9,6 +9,7 @@ use crate::admin::json::Shape;
 use crate::client::{Client, ClientSettings};
 use crate::kernel::ClientScopeId;
 use crate::oidc::catalog::RealmConfig;
+use crate::realm::bounds;
 use crate::store::StoreError;
 
 /// Its fields.
@@ -137,11 +138,12 @@ fn is_secret(attribute: &str) -> bool {
 /// Lays what was sent over stored settings.
 ///
 /// # Errors
-/// A field has the wrong type.
+/// A field has the wrong type, or a number in it cannot be.
 pub fn lay_over(
     stored: &ClientSettings,
     sent: &Map<String, Value>,
 ) -> Result<ClientSettings, AdminError> {
+    check_numbers(sent)?;
     let mut settings = object(stored)?;
     for (name, value) in sent {
         if !NOT_SETTINGS.contains(&name.as_str()) {
@@ -158,6 +160,23 @@ pub fn lay_over(
             .ok_or_else(|| AdminError::wrong_type("attributes"))?;
     }
     serde_json::from_value(Value::Object(settings)).map_err(|_| AdminError::wrong_type(SHAPE.name))
+}
+
+/// Checks the numbers that something here reads; an attribute that is null or empty is taken away.
+fn check_numbers(sent: &Map<String, Value>) -> Result<(), AdminError> {
+    let attributes = sent.get("attributes").and_then(Value::as_object);
+    let lifespan = attributes
+        .and_then(|attributes| attributes.get("access.token.lifespan"))
+        .filter(|value| !value.is_null() && value.as_str() != Some(""));
+    for (bound, value) in [
+        (bounds::NOT_BEFORE, sent.get("notBefore")),
+        (bounds::OF_CLIENT, lifespan),
+    ] {
+        if let Some(value) = value {
+            bound.check(value).map_err(AdminError::invalid_input)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::oidc::catalog::RealmConfig;
 use crate::oidc::issue::Algorithm;
 use crate::oidc::provision::default_role_name;
 use crate::password::PasswordPolicy;
-use crate::realm::{RealmSettings, smtp};
+use crate::realm::{RealmSettings, bounds, smtp};
 use crate::store::StoreError;
 
 /// Its fields.
@@ -268,6 +268,7 @@ pub fn settings_of(sent: &Map<String, Value>) -> Result<Map<String, Value>, Admi
             settings.insert(name.clone(), value.clone());
         }
     }
+    bounds::check(sent).map_err(AdminError::Message)?;
     let text = |name: &str| sent.get(name).and_then(Value::as_str);
     if let Some(policy) = text("passwordPolicy") {
         PasswordPolicy::parse(policy).map_err(|error| AdminError::Message(error.to_string()))?;
@@ -394,6 +395,8 @@ mod tests {
             json!({ "attributes": [] }),
             json!({ "smtpServer": "x" }),
             json!({ "nope": 1 }),
+            json!({ "accessTokenLifespan": -5 }),
+            json!({ "attributes": { "temporaryPasswordLifespan": "abc" } }),
         ] {
             assert!(changed(sent.clone()).is_err(), "{sent}");
         }

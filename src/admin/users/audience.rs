@@ -39,7 +39,7 @@ const FIELDS: Shape = Shape {
 /// The audience of a query string: `search` rules out the fields by name, as in Keycloak.
 ///
 /// # Errors
-/// `status` or `mailState` names nothing.
+/// `status`, `mailState` or `pendingAction` names nothing.
 pub fn of_query(ask: &Ask) -> Result<Audience, AdminError> {
     let owned = |name: &str| ask.text(name).map(str::to_owned);
     let mut audience = Audience {
@@ -47,7 +47,9 @@ pub fn of_query(ask: &Ask) -> Result<Audience, AdminError> {
         email_verified: ask.flag("emailVerified"),
         never_signed_in: ask.switch("neverSignedIn")?,
         has_password: ask.switch("hasPassword")?,
-        pending_action: owned("pendingAction").map(|name| canonical_or_same(&name)),
+        pending_action: owned("pendingAction")
+            .map(|name| read_action(&name))
+            .transpose()?,
         status: ask.text("status").map(read_status).transpose()?,
         mail_state: ask.text("mailState").map(read_mail_state).transpose()?,
         exact: ask.flag("exact").unwrap_or(false),
@@ -99,7 +101,9 @@ pub fn of_body(sent: &Value) -> Result<Audience, AdminError> {
         email_verified: flag_of(&sent, "emailVerified"),
         never_signed_in: flag_of(&sent, "neverSignedIn"),
         has_password: flag_of(&sent, "hasPassword"),
-        pending_action: owned("pendingAction").map(|name| canonical_or_same(&name)),
+        pending_action: owned("pendingAction")
+            .map(|name| read_action(&name))
+            .transpose()?,
         status: text_of(&sent, "status").map(read_status).transpose()?,
         mail_state: text_of(&sent, "mailState")
             .map(read_mail_state)
@@ -125,6 +129,21 @@ fn read_mail_state(text: &str) -> Result<MailState, AdminError> {
             MailState::words().join(", ")
         ))
     })
+}
+
+fn read_action(name: &str) -> Result<String, AdminError> {
+    crate::action::canonical(name)
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            let known: Vec<&str> = crate::action::kinds::ALL
+                .iter()
+                .map(|kind| kind.name())
+                .collect();
+            AdminError::Bad(format!(
+                "Unknown pendingAction {name:.64}: one of {}",
+                known.join(", ")
+            ))
+        })
 }
 
 /// An action's one spelling; a name that nothing here knows may still wait on somebody.

@@ -3,6 +3,7 @@
 use actix_web::rt::SystemRunner;
 
 use super::Finding;
+use super::smtp::NO_STARTTLS;
 use crate::cli::{Failure, boot};
 use crate::config::Config;
 use crate::mail::Failure as Refusal;
@@ -31,14 +32,22 @@ pub(super) fn send(
             MAIL,
             format!("the server of realm {} has taken a test mail", realm.name),
         ),
-        Err(Refusal::Server(trouble, why)) => Finding::wrong(
-            MAIL,
-            format!(
-                "no mail of realm {} can leave ({trouble}): {why}",
-                realm.name
-            ),
-            "mend the realm's smtpServer, or VESTIBULE_SMTP_URL and VESTIBULE_MAIL_FROM where it has none",
-        ),
+        Err(Refusal::Server(trouble, why)) => {
+            let of_realm = !realm.settings.smtp_server.is_empty();
+            let fix = if !of_realm && why.contains("STARTTLS") {
+                NO_STARTTLS
+            } else {
+                "mend the realm's smtpServer, or VESTIBULE_SMTP_URL and VESTIBULE_MAIL_FROM where it has none"
+            };
+            Finding::wrong(
+                MAIL,
+                format!(
+                    "no mail of realm {} can leave ({trouble}): {why}",
+                    realm.name
+                ),
+                fix,
+            )
+        }
         Err(Refusal::Later(why)) => Finding::warning(
             MAIL,
             format!("the server refuses for now: {why}"),

@@ -8,6 +8,10 @@ use super::Finding;
 use crate::config::{Config, Smtp, SmtpTls, limits};
 
 const SMTP: &str = "smtp";
+/// What helps where a server offers no STARTTLS.
+pub(super) const NO_STARTTLS: &str = "let the server offer STARTTLS, or write smtps:// where it speaks TLS from the \
+    first byte; a mail catcher in a network of your own can do without: put ?tls=none behind VESTIBULE_SMTP_URL and \
+    set VESTIBULE_INSECURE_PLAIN_SMTP=true";
 
 pub(super) async fn look(config: &Config) -> Finding {
     let Some(smtp) = &config.mail.smtp else {
@@ -38,6 +42,8 @@ pub(super) async fn look(config: &Config) -> Finding {
         Ok(Err(error)) => {
             let fix = if error.is_permanent() || error.is_transient() {
                 "mend user name and password in VESTIBULE_SMTP_URL (with reserved characters percent-encoded)"
+            } else if error.is_client() && causes(&error).contains("STARTTLS") {
+                NO_STARTTLS
             } else if error.is_tls() {
                 "the certificate must be valid for that name; without TLS nothing is sent"
             } else {
@@ -74,12 +80,15 @@ fn transport(
     Ok(builder.build())
 }
 
-/// The error with its causes; a mail server's answer quotes nothing of ours at this point of the dialog.
+/// The error with those causes that it does not name itself; a mail server's answer quotes nothing of ours at this point of the dialog.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
         source = cause.source();
     }
     text

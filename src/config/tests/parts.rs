@@ -108,6 +108,9 @@ fn a_value_of_the_wrong_kind_is_refused() {
         ("ARGON2", "m=99999999,t=2,p=1", "must be from"),
         ("INSECURE_PLAIN_SMTP", "yes", "neither"),
         ("LOG", "vestibule=loud", "expected one of"),
+        ("LOG", "inof", "`inof` is no level"),
+        ("LOG", "info,loud", "off, error, warn, info, debug, trace"),
+        ("LOG", "vestibule::mail", "vestibule::mail=debug"),
         ("BOOTSTRAP_ADMIN_USERNAME", " ", "blank"),
     ] {
         let variable = format!("VESTIBULE_{name}");
@@ -190,6 +193,54 @@ fn the_management_port_is_never_the_public_one() {
         ("VESTIBULE_MANAGEMENT_ADDR", "127.0.0.1:0"),
         ("VESTIBULE_HTTP_ADDR", "127.0.0.1:0"),
     ]));
+}
+
+#[test]
+fn levels_are_named_by_themselves_or_behind_a_module() {
+    for filter in [
+        "info",
+        "WARN",
+        "off",
+        "info,vestibule::mail=debug",
+        "no_such_module=trace, error",
+        "[request{realm=demo,route=x}]=debug,info",
+    ] {
+        let config = loaded(env(&[("VESTIBULE_LOG", filter)]));
+        assert_eq!(config.log.filter, filter);
+    }
+}
+
+/// The settings that a Compose file gives to the server, with what it takes from elsewhere filled in.
+fn composed(file: &str) -> Vec<(String, String)> {
+    let pairs = file.lines().filter_map(|line| line.trim().split_once(": "));
+    pairs
+        .filter(|(name, _)| name.starts_with("VESTIBULE_"))
+        .map(|(name, value)| {
+            let value = value.trim_matches('"');
+            let value = match value.split_once("${") {
+                None => value.to_owned(),
+                Some((before, rest)) => {
+                    let (taken, after) = rest.split_once('}').unwrap();
+                    let default = taken.split_once(":-").map_or("word", |(_, text)| text);
+                    format!("{before}{default}{after}")
+                }
+            };
+            (name.to_owned(), value)
+        })
+        .collect()
+}
+
+#[test]
+fn the_compose_file_is_accepted_and_speaks_plainly_to_its_mail_catcher() {
+    let settings = composed(include_str!("../../../docker-compose.yml"));
+    assert!(settings.len() > 5, "{settings:?}");
+    let config = loaded(Config::load(None, settings.into_iter()));
+    let smtp = config.mail.smtp.unwrap();
+    assert_eq!(
+        (smtp.host.as_str(), smtp.port, smtp.tls),
+        ("mail", 1025, SmtpTls::None)
+    );
+    assert!(config.mail.insecure_plain_smtp);
 }
 
 fn smtp(url: &str) -> Result<Config, ConfigError> {

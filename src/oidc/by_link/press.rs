@@ -170,8 +170,7 @@ fn park(
     let settings = &place.config.realm.settings;
     let waits = settings
         .access_code_lifespan_login
-        .max(settings.access_code_lifespan_user_action)
-        .clamp(60, 86_400);
+        .max(settings.access_code_lifespan_user_action);
     let proves = !link.purpose.is_about_an_address();
     let flow = Flow {
         id: engine.entropy.short_id(),

@@ -5,7 +5,9 @@
 
 mod addresses;
 mod delegates;
+mod events;
 mod realms;
+mod settings;
 mod superiors;
 mod views;
 

@@ -135,6 +135,28 @@ async fn a_temporary_password_that_died_is_not_revived_by_a_longer_lifespan(app:
     app.assert_no_tokens_for(&theo).await;
 }
 
+on_both!(a_stored_lifespan_that_is_no_number_never_means_for_ever);
+async fn a_stored_lifespan_that_is_no_number_never_means_for_ever(app: TestApp) {
+    for (name, lifespan) in [("theo", "-5"), ("thea", "soon")] {
+        app.change_realm(|realm| {
+            realm
+                .settings
+                .attributes
+                .insert("temporaryPasswordLifespan".into(), lifespan.into());
+        })
+        .await;
+        let user = app.user(name).temporary_password("hand-me-over-1").await;
+        app.advance(Duration::from_secs(61));
+        let mut browser = app.browser();
+        browser
+            .authorize(&app.rp)
+            .await
+            .sign_in(&user)
+            .await
+            .assert_page("login");
+    }
+}
+
 on_postgres!(a_submit_that_waited_on_a_lock_across_the_end_is_refused);
 /// V189: the clock is read after the lock was had, whichever lock of the row the other holds.
 async fn a_submit_that_waited_on_a_lock_across_the_end_is_refused(app: TestApp) {

@@ -133,7 +133,7 @@ async fn events_go_after_ninety_days_and_throttles_when_they_are_forgotten() {
     let count = || {
         let events = stage
             .store
-            .read(|tx| events::list(tx, &stage.realm, None, (0, 5000)));
+            .read(|tx| events::list(tx, &stage.realm, &events::Wanted::default(), (0, 5000)));
         events.map_err(|error: StoreError| error).unwrap().len()
     };
     stage.later(2 * 3600);

@@ -96,3 +96,44 @@ fn a_proxy_that_is_not_trusted_is_found() {
         "ok"
     );
 }
+
+/// A mail server that offers nothing, STARTTLS included; it answers one connection.
+fn bare_mail_server() -> u16 {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        stream.write_all(b"220 mail.example\r\n").unwrap();
+        while let Some(Ok(line)) = lines.next() {
+            let ends = line.starts_with("QUIT");
+            let answer: &[u8] = if ends {
+                b"221 bye\r\n"
+            } else {
+                b"250 mail.example\r\n"
+            };
+            if stream.write_all(answer).is_err() || ends {
+                return;
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_mail_server_without_starttls_is_told_from_one_that_cannot_be_reached() {
+    let url = format!("smtp://127.0.0.1:{}?tls=required", bare_mail_server());
+    let place = Place::new()
+        .set("VESTIBULE_SMTP_URL", url)
+        .set("VESTIBULE_MAIL_FROM", "idp@example.org");
+    let findings: Value = serde_json::from_str(&place.run(&["doctor", "--json"]).out).unwrap();
+    let found = finding(&findings, "smtp", "STARTTLS");
+    assert_eq!(found["health"], "wrong");
+    let message = found["message"].as_str().unwrap();
+    assert_eq!(message.matches("STARTTLS").count(), 1, "{message}");
+    let fix = found["fix"].as_str().unwrap();
+    for part in ["?tls=none", "VESTIBULE_INSECURE_PLAIN_SMTP=true"] {
+        assert!(fix.contains(part), "{part} in {fix}");
+    }
+}

@@ -15,3 +15,4 @@ mod nodes;
 pub mod process;
 mod restore;
 mod slowness;
+mod starting;

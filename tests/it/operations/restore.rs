@@ -158,7 +158,7 @@ impl<'a> Life<'a> {
             assert!(status < 300, "{path}: {status} {body}");
             body
         };
-        let longer = json!({ "accessCodeLifespan": 1800 });
+        let longer = json!({ "accessCodeLifespan": 600 });
         assert_eq!(self.call(token, Method::PUT, "", longer).await.0, 204);
         let client = json!({
             "clientId": "rp", "secret": seed::SECRET, "redirectUris": [seed::RP.redirect_uri],

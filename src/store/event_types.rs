@@ -1,0 +1,165 @@
+//! The types of audit events that can be asked for: Keycloak's and ours.
+//!
+//! Keycloak's are known whether or not anything here records them, so that what asks for several gets those there are.
+
+/// Keycloak's; each of them also with `_ERROR` behind it.
+const KEYCLOAKS: [&str; 58] = [
+    "AUTHREQID_TO_TOKEN",
+    "CLIENT_DELETE",
+    "CLIENT_INFO",
+    "CLIENT_INITIATED_ACCOUNT_LINKING",
+    "CLIENT_LOGIN",
+    "CLIENT_REGISTER",
+    "CLIENT_UPDATE",
+    "CODE_TO_TOKEN",
+    "CUSTOM_REQUIRED_ACTION",
+    "DELETE_ACCOUNT",
+    "EXECUTE_ACTIONS",
+    "EXECUTE_ACTION_TOKEN",
+    "FEDERATED_IDENTITY_LINK",
+    "FEDERATED_IDENTITY_OVERRIDE_LINK",
+    "GRANT_CONSENT",
+    "IDENTITY_PROVIDER_FIRST_LOGIN",
+    "IDENTITY_PROVIDER_LINK_ACCOUNT",
+    "IDENTITY_PROVIDER_LOGIN",
+    "IDENTITY_PROVIDER_POST_LOGIN",
+    "IMPERSONATE",
+    "INTROSPECT_TOKEN",
+    "INVITE_ORG",
+    "JWT_AUTHORIZATION_GRANT",
+    "LOGIN",
+    "LOGOUT",
+    "OAUTH2_DEVICE_AUTH",
+    "OAUTH2_DEVICE_CODE_TO_TOKEN",
+    "OAUTH2_DEVICE_VERIFY_USER_CODE",
+    "OAUTH2_EXTENSION_GRANT",
+    "PERMISSION_TOKEN",
+    "PUSHED_AUTHORIZATION_REQUEST",
+    "REFRESH_TOKEN",
+    "REGISTER",
+    "REMOVE_CREDENTIAL",
+    "REMOVE_FEDERATED_IDENTITY",
+    "REMOVE_TOTP",
+    "RESET_PASSWORD",
+    "RESTART_AUTHENTICATION",
+    "REVOKE_GRANT",
+    "SEND_IDENTITY_PROVIDER_LINK",
+    "SEND_RESET_PASSWORD",
+    "SEND_VERIFY_EMAIL",
+    "TOKEN_EXCHANGE",
+    "UPDATE_CONSENT",
+    "UPDATE_CREDENTIAL",
+    "UPDATE_EMAIL",
+    "UPDATE_PASSWORD",
+    "UPDATE_PROFILE",
+    "UPDATE_TOTP",
+    "USER_DISABLED_BY_PERMANENT_LOCKOUT",
+    "USER_DISABLED_BY_TEMPORARY_LOCKOUT",
+    "USER_INFO_REQUEST",
+    "VERIFIABLE_CREDENTIAL_CREATE_OFFER",
+    "VERIFIABLE_CREDENTIAL_OFFER_REQUEST",
+    "VERIFIABLE_CREDENTIAL_PRE_AUTHORIZED_GRANT",
+    "VERIFIABLE_CREDENTIAL_REQUEST",
+    "VERIFY_EMAIL",
+    "VERIFY_PROFILE",
+];
+
+/// Ours; `REMEMBER_ME` comes with `_ERROR` alone.
+const OURS: [&str; 69] = [
+    "ACCOUNT_CLOSED_BY_OWNER",
+    "ADMIN_CAMPAIGN_CANCEL",
+    "ADMIN_CAMPAIGN_CREATE",
+    "ADMIN_CAMPAIGN_PAUSE",
+    "ADMIN_CAMPAIGN_RESEND",
+    "ADMIN_CAMPAIGN_RESUME",
+    "ADMIN_CAMPAIGN_TEST",
+    "ADMIN_CLIENT_CREATE",
+    "ADMIN_CLIENT_DELETE",
+    "ADMIN_CLIENT_SCOPES",
+    "ADMIN_CLIENT_SECRET",
+    "ADMIN_CLIENT_UPDATE",
+    "ADMIN_GROUP_CREATE",
+    "ADMIN_JOB_CANCEL",
+    "ADMIN_LINK_REVEAL",
+    "ADMIN_LINK_REVOKE",
+    "ADMIN_LINK_SEND",
+    "ADMIN_MAIL_RESEND",
+    "ADMIN_MAIL_TEMPLATE_DELETE",
+    "ADMIN_MAIL_TEMPLATE_UPDATE",
+    "ADMIN_REALM_CREATE",
+    "ADMIN_REALM_DELETE",
+    "ADMIN_REALM_UPDATE",
+    "ADMIN_REQUIRED_ACTION_UPDATE",
+    "ADMIN_ROLE_COMPOSITE_CREATE",
+    "ADMIN_ROLE_COMPOSITE_DELETE",
+    "ADMIN_ROLE_CREATE",
+    "ADMIN_ROLE_DELETE",
+    "ADMIN_ROLE_MAPPING_CREATE",
+    "ADMIN_ROLE_MAPPING_DELETE",
+    "ADMIN_ROLE_UPDATE",
+    "ADMIN_SESSION_DELETE",
+    "ADMIN_USERS_IMPORT",
+    "ADMIN_USERS_IMPORT_CANCEL",
+    "ADMIN_USERS_REQUIRED_ACTIONS",
+    "ADMIN_USERS_REQUIRED_ACTIONS_UNDO",
+    "ADMIN_USER_CREATE",
+    "ADMIN_USER_CREDENTIAL_DELETE",
+    "ADMIN_USER_DELETE",
+    "ADMIN_USER_GROUP_JOIN",
+    "ADMIN_USER_GROUP_LEAVE",
+    "ADMIN_USER_LOGOUT",
+    "ADMIN_USER_REQUIRED_ACTIONS",
+    "ADMIN_USER_RESET_PASSWORD",
+    "ADMIN_USER_UNLOCK",
+    "ADMIN_USER_UPDATE",
+    "BREAKGLASS",
+    "CAMPAIGN_CANCEL",
+    "CAMPAIGN_DONE",
+    "CAMPAIGN_PAUSE",
+    "CAMPAIGN_RESEND",
+    "CAMPAIGN_RESUME",
+    "CAMPAIGN_STARTED",
+    "CAMPAIGN_STOPPED_BY_BOUNCES",
+    "GATE_BLOCKED",
+    "GATE_EXPIRED",
+    "GATE_OPENED",
+    "GATE_PASSED",
+    "KEY_ROTATED",
+    "LINK_ISSUED",
+    "LINK_OPENED",
+    "LINK_REDEEMED",
+    "LINK_REJECTED",
+    "MAIL_BOUNCED",
+    "MAIL_RESEND",
+    "MAIL_SENT",
+    "OAUTH_GRANT",
+    "REMEMBER_ME",
+    "USERS_IMPORTED",
+];
+
+/// Whether there can be an event of this type.
+pub fn is_known(name: &str) -> bool {
+    let deed = name.strip_suffix("_ERROR").unwrap_or(name);
+    KEYCLOAKS.contains(&deed) || OURS.contains(&deed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_and_their_errors_are_known() {
+        for name in [
+            "LOGIN",
+            "LOGIN_ERROR",
+            "GATE_OPENED",
+            "REMEMBER_ME_ERROR",
+            "REGISTER",
+        ] {
+            assert!(is_known(name), "{name}");
+        }
+        for name in ["NOPE", "login", "", "_ERROR"] {
+            assert!(!is_known(name), "{name:?}");
+        }
+    }
+}
