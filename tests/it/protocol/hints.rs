@@ -62,7 +62,6 @@ async fn nobody_but_the_person_of_the_hint_is_answered(app: TestApp) {
         .sign_in(&alice)
         .await
         .assert_error_to(&app.rp, "login_required");
-    browser.back().await.assert_page("message");
     let own = browser.authorize_with(&app.rp, &[NONE]).await;
     let own = own.assert_redirect_to(&app.rp).exchange().await;
     let own = own.assert_tokens();
