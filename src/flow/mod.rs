@@ -39,6 +39,20 @@ pub struct AuthorizationRequest {
     pub login_hint: Option<String>,
     /// The languages asked for.
     pub ui_locales: Option<String>,
+    /// Whom the `id_token_hint` names: nobody else gets an answer.
+    pub hinted_user: Option<UserId>,
+    /// Whether a `kc_action` was asked for. There are none, and the answer says so.
+    #[serde(default)]
+    pub kc_action: bool,
+}
+
+impl AuthorizationRequest {
+    /// Whether the application asks for somebody else than this person.
+    pub fn is_for_another_than(&self, user: &UserId) -> bool {
+        self.hinted_user
+            .as_ref()
+            .is_some_and(|hinted| hinted != user)
+    }
 }
 
 /// How an authorization response travels.

@@ -11,6 +11,7 @@ use super::catalog::RealmConfig;
 use super::context::Peer;
 use super::engine::Engine;
 use super::form::{Fault, Form};
+use super::issue::verify_hint;
 use super::next::SessionCookie;
 use super::remembered;
 use super::reply::reply;
@@ -22,6 +23,7 @@ use crate::client::Client;
 use crate::flow::{AuthorizationRequest, Flow, ResponseMode};
 use crate::kernel::sha256_base64;
 use crate::store::{StoreError, Tx};
+use crate::user;
 use crate::web::cookie::Cookies;
 use crate::web::texts::Text;
 
@@ -270,7 +272,28 @@ impl Visit {
             ui_locales: form
                 .get("ui_locales")
                 .map(|tags| tags.chars().take(255).collect()),
+            hinted_user: None,
+            kc_action: form.get("kc_action").is_some(),
         })
+    }
+
+    /// Whom the `id_token_hint` names. One that is no ID token of this realm says nothing, as in Keycloak.
+    fn read_hint(
+        &self,
+        tx: &mut Tx<'_>,
+        config: &RealmConfig,
+        request: &mut AuthorizationRequest,
+    ) -> Result<(), StoreError> {
+        let now = tx.now()?;
+        let hint = self.form.get("id_token_hint");
+        let Some(hint) = hint.and_then(|text| verify_hint(config, text, now)) else {
+            return Ok(());
+        };
+        if request.login_hint.is_none() {
+            request.login_hint = user::rows::by_id(tx, &hint.user)?.map(|user| user.username);
+        }
+        request.hinted_user = Some(hint.user);
+        Ok(())
     }
 
     /// Parks the request and lets the dispatcher decide; only a flow that needs a page is stored.
@@ -279,8 +302,9 @@ impl Visit {
         tx: &mut Tx<'_>,
         (engine, config, client): (&Engine, &Arc<RealmConfig>, &Arc<Client>),
         face: &Face,
-        request: AuthorizationRequest,
+        mut request: AuthorizationRequest,
     ) -> Result<Reply, StoreError> {
+        self.read_hint(tx, config, &mut request)?;
         let interactive = self.form.get("prompt") != Some("none");
         start(
             tx,

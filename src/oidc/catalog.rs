@@ -42,6 +42,8 @@ pub struct RealmConfig {
     pub jwks: Bytes,
     /// The discovery document, rendered.
     pub discovery: Bytes,
+    /// What is said at the realm's own address, rendered.
+    pub info: Bytes,
     names: HashMap<ClientUuid, String>,
     off: HashSet<ClientUuid>,
     clients: RwLock<HashMap<String, Option<Arc<Client>>>>,
@@ -81,12 +83,14 @@ impl RealmConfig {
         let mut scope_names: Vec<&str> = scopes.values().map(|scope| scope.name.as_str()).collect();
         scope_names.sort_unstable();
         let discovery = super::discovery::document(&issuer, &scope_names).to_string();
+        let info = super::discovery::realm_info(&realm, &issuer, &keys).to_string();
         Ok(Some(Self {
             roles: role::rows::graph(tx, &realm.id)?,
             scope_mappings,
             actions: realm::rows::required_actions(tx, &realm.id)?,
             jwks: keys.jwks().to_string().into(),
             discovery: discovery.into(),
+            info: info.into(),
             keys,
             names,
             off,

@@ -1,8 +1,11 @@
 //! The provider's metadata (OpenID Connect Discovery section 3, RFC 8414): only what this server really does.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::issue::Algorithm;
+use super::issue::{Algorithm, KeySet};
+use crate::realm::Realm;
 
 /// The metadata document of a realm.
 pub fn document(issuer: &str, scopes: &[&str]) -> Value {
@@ -44,5 +47,19 @@ pub fn document(issuer: &str, scopes: &[&str]) -> Value {
         "request_uri_parameter_supported": false,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
+    })
+}
+
+/// What Keycloak says of a realm at its own address: older adapters verify with the RS256 key that it names.
+pub fn realm_info(realm: &Realm, issuer: &str, keys: &KeySet) -> Value {
+    let key = keys
+        .signer(Algorithm::Rs256)
+        .and_then(|key| key.rsa_public_der());
+    json!({
+        "realm": realm.name,
+        "public_key": key.map(|der| STANDARD.encode(der.as_ref())),
+        "token-service": format!("{issuer}/protocol/openid-connect"),
+        "account-service": format!("{issuer}/account"),
+        "tokens-not-before": realm.not_before.seconds(),
     })
 }

@@ -1,5 +1,6 @@
 //! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0): asks before it signs anybody out, unless the
-//! application proves by an ID token of this very session that it may.
+//! application proves by an ID token of this very session that it may. A client that posts a refresh token is no
+//! browser, and is answered by `logout_by_token`.
 
 use std::sync::Arc;
 
@@ -11,11 +12,13 @@ use super::catalog::RealmConfig;
 use super::context::Peer;
 use super::engine::Engine;
 use super::form::Form;
-use super::issue::verify_ours;
+use super::issue::verify_hint;
+use super::logout_by_token;
 use super::remembered;
 use super::show::{Face, Reply, store_failed};
 use super::steps::Browser;
 use super::texts;
+use super::token::form_of;
 use crate::client::{Client, redirect};
 use crate::flow;
 use crate::kernel::sha256_base64;
@@ -52,6 +55,14 @@ pub async fn post(
     body: web::Bytes,
     engine: web::Data<Engine>,
 ) -> HttpResponse {
+    match form_of(&request, &body) {
+        Ok(form) if form.has("refresh_token") => {
+            let (realm, engine) = (realm.into_inner(), engine.into_inner());
+            return logout_by_token::answer(&request, realm, form, engine).await;
+        }
+        Err(error) if Form::parse(&body).has("refresh_token") => return error.response(),
+        Ok(_) | Err(_) => {}
+    }
     let posted = Form::posted(request.content_type(), &body);
     let confirmed = posted.has("confirmLogout") && same_origin(&request, &engine.public_url);
     // Our own page posts its button and token, and what the application asked for stays in the query.
@@ -168,7 +179,7 @@ impl Visit {
             return Ok(face.page_to(engine, &page, back));
         }
         for session in current.iter().chain(asked.hinted.iter()) {
-            self.end(tx, engine, &config, session)?;
+            end(tx, engine, &config, session, (None, &self.peer))?;
         }
         if let Some(browser) = self.browser.id(&cookies) {
             // Whoever is told to have signed out has, in every tab of this browser.
@@ -215,7 +226,7 @@ impl Visit {
     ) -> Result<Result<Asked, Text>, StoreError> {
         let now = tx.now()?;
         let hint = match self.form.get("id_token_hint") {
-            Some(text) => match verify_ours(config, text, "ID", now, true) {
+            Some(text) => match verify_hint(config, text, now) {
                 Some(token) => Some(token),
                 None => return Ok(Err(texts::parameter("id_token_hint"))),
             },
@@ -285,25 +296,6 @@ impl Visit {
         )
     }
 
-    fn end(
-        &self,
-        tx: &mut Tx<'_>,
-        engine: &Engine,
-        config: &RealmConfig,
-        session: &Session,
-    ) -> Result<(), StoreError> {
-        if !session::rows::delete(tx, &session.id)? {
-            return Ok(());
-        }
-        flow::rows::forget_person(tx, &session.user_id)?;
-        let now = tx.now()?;
-        let event = Event::new(&config.realm.id, "LOGOUT")
-            .user(&session.user_id)
-            .session(&session.id)
-            .from(&self.peer.ip_address);
-        events::record(tx, &engine.entropy, now, event)
-    }
-
     fn leave(&self, face: &Face, engine: &Engine, target: &str, asked: &Asked) -> Reply {
         let mut parameters = Vec::new();
         if let Some(state) = self.form.get("state") {
@@ -322,6 +314,28 @@ impl Visit {
             &parameters,
         )
     }
+}
+
+/// Ends a session with all that was issued in it, and what its person has proved in flows that are not over.
+/// `client_id` is the client that wished it by itself.
+pub(super) fn end(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    config: &RealmConfig,
+    session: &Session,
+    (client_id, peer): (Option<&str>, &Peer),
+) -> Result<(), StoreError> {
+    if !session::rows::delete(tx, &session.id)? {
+        return Ok(());
+    }
+    flow::rows::forget_person(tx, &session.user_id)?;
+    let now = tx.now()?;
+    let mut event = Event::new(&config.realm.id, "LOGOUT")
+        .user(&session.user_id)
+        .session(&session.id)
+        .from(&peer.ip_address);
+    event.client_id = client_id.map(str::to_owned);
+    events::record(tx, &engine.entropy, now, event)
 }
 
 /// Whether the client has registered the URI for this purpose: attribute `post.logout.redirect.uris`, entries joined

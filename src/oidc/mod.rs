@@ -19,6 +19,7 @@ pub mod grant;
 pub mod introspect;
 pub mod issue;
 pub mod logout;
+mod logout_by_token;
 mod mailed_code;
 mod new_password;
 pub mod next;

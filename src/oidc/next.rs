@@ -17,8 +17,7 @@ use crate::action::gate::{Cleared, Outstanding, Provenance, Subject, Waiting, cl
 use crate::action::kinds::{update_password, update_profile, verify_email};
 use crate::client::Client;
 use crate::flow::{self, Flash, Flow, FlowProof, ResponseMode};
-use crate::kernel::{RealmId, Timestamp, sha256_base64};
-use crate::link::{self, LinkId};
+use crate::kernel::{Timestamp, sha256_base64};
 use crate::login::device;
 use crate::mail::verify_code;
 use crate::session::{self, Session, SessionKind};
@@ -129,7 +128,7 @@ pub fn next(
             return Ok(decided);
         }
         if let Some(link) = flow.open_link() {
-            let why = link_over(tx, &scene.config.realm.id, link)?;
+            let why = by_link::why_over(tx, &scene.config.realm.id, link)?;
             return Ok((Next::LinkOver(why), SessionCookie::Keep));
         }
         // The proof is void: the person changed meanwhile, or the window is over. Back to the beginning.
@@ -186,6 +185,11 @@ fn proved(
             )));
         }
     };
+    if flow.request.is_for_another_than(&cleared.user().id) {
+        // OpenID Connect Core 3.1.2.2: no session begins, and the application hears that it was not its person.
+        flow.finished_at = Some(cleared.now());
+        return Ok(Some((Next::Refused("login_required"), SessionCookie::Keep)));
+    }
     let (session, cookie) = match &flow.session_id {
         Some(id) => (session::rows::by_id(tx, id)?, SessionCookie::Keep),
         None => {
@@ -291,8 +295,11 @@ fn by_cookie(tx: &mut Tx<'_>, scene: &Scene<'_>, flow: &mut Flow) -> Result<Deci
             Next::Refused("login_required")
         }
     };
-    let live =
-        cookie_session(tx, scene)?.filter(|session| session.is_live(&scene.config.realm, now));
+    // To whom the application asks for, another person's session is none.
+    let live = cookie_session(tx, scene)?.filter(|session| {
+        session.is_live(&scene.config.realm, now)
+            && !flow.request.is_for_another_than(&session.user_id)
+    });
     let Some(session) = live else {
         return keep(ask(None));
     };
@@ -422,21 +429,6 @@ fn act(
         })),
         SessionCookie::Keep,
     )))
-}
-
-/// Why an opened link leads nowhere any more.
-fn link_over(tx: &mut Tx<'_>, realm: &RealmId, link: &LinkId) -> Result<&'static str, StoreError> {
-    let Some((link, user)) = link::with_user(tx, realm, link)? else {
-        return Ok("link-unknown");
-    };
-    let now = tx.now()?;
-    Ok(match link.state(&user, now) {
-        link::State::Committed => "link-used",
-        link::State::Superseded => "link-superseded",
-        link::State::Expired => "link-expired-open-again",
-        link::State::Revoked => "link-revoked",
-        link::State::Created | link::State::Sent | link::State::Opened => "link-window-over",
-    })
 }
 
 /// When the page for a new password ends: five minutes after the proof, unless the realm says otherwise.

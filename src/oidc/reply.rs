@@ -80,6 +80,9 @@ pub(super) fn reply(
                 parameters.push(("session_state", session.as_str()));
             }
             parameters.push(("iss", config.issuer.as_str()));
+            if flow.request.kc_action {
+                parameters.push(("kc_action_status", "error"));
+            }
             parameters.push(("code", code.as_str()));
             face.respond(engine, target(flow, client), &parameters)
         }
@@ -118,7 +121,7 @@ fn target<'a>(flow: &'a Flow, client: &'a Client) -> (&'a str, ResponseMode, &'a
     )
 }
 
-/// An error to the application.
+/// An error to the application, unless it has lost its address since the flow was parked.
 fn refused(
     engine: &Engine,
     config: &RealmConfig,
@@ -126,6 +129,9 @@ fn refused(
     (flow, client): (&Flow, &Client),
     error: &'static str,
 ) -> Reply {
+    if !client.redirects_to(&flow.request.redirect_uri, &engine.public_url) {
+        return unregistered(engine, face);
+    }
     let mut parameters = vec![("error", error)];
     if let Some(state) = &flow.request.state {
         parameters.push(("state", state.as_str()));
@@ -156,10 +162,6 @@ pub(super) fn decline(
         return Ok(stage
             .face
             .message(engine, "refused-title", "terms-declined"));
-    }
-    let to = &stage.flow.request.redirect_uri;
-    if !stage.client.redirects_to(to, &engine.public_url) {
-        return Ok(unregistered(engine, &stage.face));
     }
     Ok(refused(
         engine,

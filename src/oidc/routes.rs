@@ -51,6 +51,7 @@ pub fn table() -> Vec<Entry> {
         handler: || web::method(Method::OPTIONS).to(preflight),
     };
     vec![
+        get(REALM, || web::get().to(info)),
         get("/realms/{realm}/.well-known/openid-configuration", || {
             web::get().to(discovery)
         }),
@@ -242,6 +243,10 @@ async fn discovery(realm: web::Path<String>, engine: web::Data<Engine>) -> HttpR
         config.discovery.clone()
     })
     .await
+}
+
+async fn info(realm: web::Path<String>, engine: web::Data<Engine>) -> HttpResponse {
+    document(&engine, realm.into_inner(), |config| config.info.clone()).await
 }
 
 async fn certs(realm: web::Path<String>, engine: web::Data<Engine>) -> HttpResponse {

@@ -386,6 +386,8 @@ fn begin_without_application(
         max_age: None,
         login_hint: None,
         ui_locales: visit.query.get("ui_locales").map(str::to_owned),
+        hinted_user: None,
+        kc_action: false,
     };
     start(
         tx,

@@ -30,9 +30,9 @@ use super::engine::Engine;
 use super::show::{Face, Reply, store_failed};
 use super::sign_in::foreign;
 use super::steps::Visit;
-use crate::kernel::sha256_base64;
+use crate::kernel::{RealmId, sha256_base64};
 use crate::link::token::Presented;
-use crate::link::{self, Link, Purpose, State};
+use crate::link::{self, Link, LinkId, Purpose, State};
 use crate::session;
 use crate::store::{StoreError, Tx};
 use crate::user::name::masked;
@@ -47,6 +47,25 @@ pub(super) struct Place {
     config: Arc<RealmConfig>,
     face: Face,
     cookies: Cookies,
+}
+
+/// Why an opened link leads nowhere any more.
+pub(super) fn why_over(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    link: &LinkId,
+) -> Result<&'static str, StoreError> {
+    let Some((link, user)) = link::with_user(tx, realm, link)? else {
+        return Ok("link-unknown");
+    };
+    let now = tx.now()?;
+    Ok(match link.state(&user, now) {
+        State::Committed => "link-used",
+        State::Superseded => "link-superseded",
+        State::Expired => "link-expired-open-again",
+        State::Revoked => "link-revoked",
+        State::Created | State::Sent | State::Opened => "link-window-over",
+    })
 }
 
 /// The realm of a visit, or the page that says why there is none.

@@ -222,6 +222,8 @@ pub(in super::super) fn leading_to(to: String) -> AuthorizationRequest {
         max_age: None,
         login_hint: None,
         ui_locales: None,
+        hinted_user: None,
+        kc_action: false,
     }
 }
 

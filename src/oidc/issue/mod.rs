@@ -47,7 +47,7 @@ pub use keys::{
 pub use mapper::Target;
 pub use plan::{About, Carried, Plan, Plans};
 pub use sign::{Algorithm, SigningKey};
-pub use verify::{OurToken, Verified, verify_ours};
+pub use verify::{OurToken, Verified, verify_hint, verify_ours};
 
 use super::catalog::RealmConfig;
 use super::scope::Scope;

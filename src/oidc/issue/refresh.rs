@@ -3,16 +3,22 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use diesel::prelude::*;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Grantee, Refresh};
 use crate::action::gate::Cleared;
+use crate::kernel::seal::Keyring;
 use crate::kernel::{ClientUuid, RealmId, SessionId, Timestamp, UserId, sha256_base64};
+use crate::oidc::catalog::RealmConfig;
 use crate::session::rows::SessionRow;
 use crate::session::{Session, SessionKind};
 use crate::store::schema::{client_sessions, refresh_tokens, sessions};
 use crate::store::{StoreError, Tx, db};
 use crate::user::AuthEpoch;
+
+/// What the keyed digest of a token's text is for.
+const LABEL: &str = "refresh-token";
 
 /// A refresh token as it goes to the client.
 pub(super) struct Issued {
@@ -126,7 +132,7 @@ fn compact(
     let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
-    let signature = to.keyring.digest("refresh-token", token.as_bytes());
+    let signature = to.keyring.digest(LABEL, token.as_bytes());
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     token
@@ -148,6 +154,42 @@ pub fn find(
         .select(RefreshToken::as_select())
         .first(c)
         .optional())
+}
+
+/// Where a refresh token of ours comes from, also one that was exchanged, ended or forgotten: its client, if that is
+/// still there, and its session. `None`: it was never issued here.
+///
+/// # Errors
+/// The database fails.
+pub fn origin(
+    tx: &mut Tx<'_>,
+    (config, keyring): (&RealmConfig, &Keyring),
+    token: &str,
+) -> Result<Option<(Option<ClientUuid>, SessionId)>, StoreError> {
+    if let Some(stored) = find(tx, &config.realm.id, token)? {
+        return Ok(Some((Some(stored.client_uuid), stored.session_id)));
+    }
+    let written = written(keyring, token).filter(|claims| claims.iss == config.issuer);
+    Ok(written.map(|claims| (config.client_named(&claims.azp).cloned(), claims.sid)))
+}
+
+/// What a token says of where it comes from.
+#[derive(Deserialize)]
+struct Written {
+    iss: String,
+    azp: String,
+    sid: SessionId,
+}
+
+/// What the text says, if it is signed by us.
+fn written(keyring: &Keyring, token: &str) -> Option<Written> {
+    let (signed, signature) = token.rsplit_once('.')?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+    if !keyring.is_digest(LABEL, signed.as_bytes(), &signature) {
+        return None;
+    }
+    let (_, claims) = signed.split_once('.')?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }
 
 /// A stored token with what it hangs on: its session, and the grant that the client has in it now.

@@ -5,7 +5,7 @@
 //!
 //! Invariant: signing is visible to `oidc::issue` alone.
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
@@ -178,6 +178,14 @@ impl SigningKey {
     /// The public half as a JWK.
     pub fn public_jwk(&self) -> &Value {
         &self.jwk
+    }
+
+    /// The public half of an RSA key as a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), in DER.
+    pub fn rsa_public_der(&self) -> Option<PublicKeyX509Der<'static>> {
+        match &self.pair {
+            Pair::Rsa(pair) => pair.public_key().as_der().ok(),
+            Pair::Ecdsa(_) | Pair::Ed25519(_) => None,
+        }
     }
 
     /// The public half, ready to verify with.

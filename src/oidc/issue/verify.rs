@@ -135,6 +135,12 @@ pub fn verify_ours(
     (right && in_time).then_some(ours)
 }
 
+/// Verifies an ID token that comes back as `id_token_hint`: one that is past its time is still a hint (OpenID Connect
+/// Core 3.1.2.1, RP-Initiated Logout section 2).
+pub fn verify_hint(config: &RealmConfig, token: &str, now: Timestamp) -> Option<OurToken> {
+    verify_ours(config, token, "ID", now, true)
+}
+
 /// Whether one of the realm's keys has signed a token of this form.
 fn signature(config: &RealmConfig, token: &str) -> Option<()> {
     let header = decode_header(token).ok()?;

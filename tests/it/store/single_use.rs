@@ -58,6 +58,8 @@ fn request() -> AuthorizationRequest {
         max_age: None,
         login_hint: None,
         ui_locales: None,
+        hinted_user: None,
+        kc_action: false,
     }
 }
 
