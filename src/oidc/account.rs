@@ -10,7 +10,7 @@ use super::context::authorization;
 use super::engine::Engine;
 use super::logout;
 use super::show::{Face, Reply, store_failed};
-use super::steps::Visit;
+use super::steps::{Visit, Where};
 use crate::action::gate::{Provenance, Subject, standing};
 use crate::kernel::sha256_base64;
 use crate::session;
@@ -31,7 +31,7 @@ pub(super) async fn get(
     }
     let engine = engine.into_inner();
     let visit = Visit::read(&request, realm.into_inner(), b"", &engine);
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = std::sync::Arc::clone(&engine);
     let reply = engine
         .store
@@ -39,17 +39,17 @@ pub(super) async fn get(
         .await;
     match reply {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
 fn show(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Reply, StoreError> {
     let Some(config) = engine.catalog.current(tx, &visit.realm)? else {
-        let face = Face::plain(engine, visit.accept_language.as_deref());
+        let face = Face::plain(engine, &visit.reader);
         let text = Text::key("realm-not-found");
         return Ok(face.error(engine, StatusCode::NOT_FOUND, text, None));
     };
-    let face = Face::of(engine, &config, (None, visit.accept_language.as_deref()));
+    let face = Face::of(engine, &config, (None, &visit.reader));
     let client = config
         .client(tx, "account")?
         .filter(|client| client.enabled);
@@ -90,6 +90,6 @@ fn show(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Reply, StoreE
         (engine, &config, &client),
         &visit.browser,
         (&visit.peer, &face),
-        (leading_to(here), true),
+        (leading_to(here), true, Where::Elsewhere),
     )
 }

@@ -54,7 +54,7 @@ pub(super) fn submitted(
     };
     stage.flow.flash = Some(flash);
     rows::advance(tx, &mut stage.flow)?;
-    steps::go_on(tx, engine, visit, (stage, Where::Posted))
+    steps::go_on(tx, engine, visit, (stage, Where::Elsewhere))
 }
 
 fn verified(
@@ -69,7 +69,7 @@ fn verified(
     changed.email_verified = changed.email.as_deref() == Some(email);
     let unique = !stage.config.realm.settings.duplicate_emails_allowed;
     if user::rows::update(tx, &changed, unique)?.is_err() {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     }
     waiting::remove(tx, &user.id, verify_email::NAME)?;
     let event = Event::new(&stage.config.realm.id, "VERIFY_EMAIL")

@@ -35,7 +35,7 @@ pub(super) fn submitted(
         Err(flash) => return refuse(tx, engine, visit, (stage, flash)),
     };
     if store(tx, stage, &changed)?.is_err() {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     }
     let Some(address) = address else {
         return completed(tx, engine, (visit, stage), (act, "UPDATE_PROFILE"));
@@ -50,7 +50,7 @@ pub(super) fn submitted(
         Issued::Mailed => {
             stage.flow.flash = None;
             rows::advance(tx, &mut stage.flow)?;
-            steps::go_on(tx, engine, visit, (stage, Where::Posted))
+            steps::go_on(tx, engine, visit, (stage, Where::Elsewhere))
         }
         Issued::TooSoon { .. } | Issued::NoAddress => {
             let mut flash = Flash::error("email", "code-resend-later");

@@ -32,6 +32,7 @@ mod remember;
 mod replay;
 pub mod rotation;
 mod sessions;
+mod tabs;
 mod token_clients;
 mod unstorable;
 

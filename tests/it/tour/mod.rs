@@ -2,6 +2,7 @@
 //! sees on the way into a third-party app that uses the openidconnect library.
 
 mod callbacks;
+mod clicks;
 mod links;
 mod mails;
 mod not_me;
