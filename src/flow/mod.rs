@@ -88,6 +88,10 @@ pub struct Flash {
     /// What was typed into other fields, by name.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
+    /// Whether this is said to somebody who has tried to prove who they are. Whose session the browser has by then is
+    /// perhaps not them, so that the flow goes on by another proof alone.
+    #[serde(default)]
+    pub tried: bool,
 }
 
 /// One thing that is wrong.
@@ -121,6 +125,16 @@ impl Flash {
         Self {
             notice: Some(key.to_owned()),
             ..Self::default()
+        }
+    }
+
+    /// Said to somebody who has tried to prove who they are, by that name.
+    #[must_use]
+    pub fn tried_by(self, username: &str) -> Self {
+        Self {
+            username: username.to_owned(),
+            tried: true,
+            ..self
         }
     }
 }
@@ -194,11 +208,12 @@ impl Flow {
     /// The one-hop token for this flow's forms: names flow and step. It is worth something only together with the
     /// cookie by which the flow is found, and stays good when that cookie changes in another tab.
     pub fn form_token(&self, keyring: &Keyring) -> String {
-        let mac = keyring.digest(
-            "flow-form",
-            format!("{}\0{}", self.id, self.step).as_bytes(),
-        );
-        format!("{}.{}.{}", self.id, self.step, hex(&mac))
+        self.token_of(keyring, self.step)
+    }
+
+    fn token_of(&self, keyring: &Keyring, step: i64) -> String {
+        let mac = keyring.digest("flow-form", format!("{}\0{step}", self.id).as_bytes());
+        format!("{}.{step}.{}", self.id, hex(&mac))
     }
 
     /// The handle in a form's token, to find the flow by; [`Flow::accepts`] then judges it.
@@ -208,9 +223,24 @@ impl Flow {
 
     /// Whether a form's token is that of this flow's present step.
     pub fn accepts(&self, keyring: &Keyring, token: &str) -> bool {
-        let own = self.form_token(keyring);
-        aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), token.as_bytes()).is_ok()
+        is_same(&self.form_token(keyring), token)
     }
+
+    /// Whether a form's token is that of a step before the present one.
+    pub fn has_accepted(&self, keyring: &Keyring, token: &str) -> bool {
+        let step = token.split('.').nth(1).and_then(|step| step.parse().ok());
+        step.is_some_and(|step| step < self.step && is_same(&self.token_of(keyring, step), token))
+    }
+
+    /// Who has tried in vain to prove who they are, as the flow's next page says.
+    pub fn tried(&self) -> Option<&str> {
+        let flash = self.flash.as_ref().filter(|flash| flash.tried);
+        flash.map(|flash| flash.username.as_str())
+    }
+}
+
+fn is_same(own: &str, token: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), token.as_bytes()).is_ok()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -152,17 +152,64 @@ pub fn advance(tx: &mut Tx<'_>, flow: &mut Flow) -> Result<bool, StoreError> {
     Ok(changed == 1)
 }
 
-/// Gives a browser another cookie: all its flows go with it.
+/// Gives a browser another cookie: all its flows go with it, and remember the one before. `false`: there is none.
 ///
 /// # Errors
 /// The database fails.
-pub fn rebind(tx: &mut Tx<'_>, from: &str, to: &str) -> Result<(), StoreError> {
-    db!(tx, |c| diesel::update(
+pub fn rebind(tx: &mut Tx<'_>, from: &str, to: &str) -> Result<bool, StoreError> {
+    let now = tx.now()?;
+    let changed = db!(tx, |c| diesel::update(
         flows::table.filter(flows::browser_digest.eq(from))
     )
-    .set(flows::browser_digest.eq(to))
+    .set((
+        flows::browser_digest.eq(to),
+        flows::former_digest.eq(from),
+        flows::rebound_at.eq(now),
+    ))
     .execute(c))?;
-    Ok(())
+    Ok(changed > 0)
+}
+
+/// The flow of that handle, if it belonged to this browser by the cookie before its present one. Such a cookie was
+/// perhaps planted (threat V107): it leads nobody into the flow.
+///
+/// # Errors
+/// The database fails.
+pub fn of_former(
+    tx: &mut Tx<'_>,
+    realm: &RealmId,
+    id: &str,
+    former_digest: &str,
+) -> Result<Option<Flow>, StoreError> {
+    let row: Option<FlowRow> = db!(tx, |c| flows::table
+        .filter(flows::id.eq(id))
+        .filter(flows::realm_id.eq(realm))
+        .filter(flows::former_digest.eq(former_digest))
+        .select(FlowRow::as_select())
+        .first(c)
+        .optional())?;
+    row.map(Flow::try_from).transpose()
+}
+
+/// Takes the one time that a form may come once more by the cookie before, if that was given up since; `false`: it was
+/// taken, or that is longer ago.
+///
+/// # Errors
+/// The database fails.
+pub fn take_once_more(
+    tx: &mut Tx<'_>,
+    (id, former_digest): (&str, &str),
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = db!(tx, |c| diesel::update(
+        flows::table
+            .filter(flows::id.eq(id))
+            .filter(flows::former_digest.eq(former_digest))
+            .filter(flows::rebound_at.gt(since))
+    )
+    .set(flows::rebound_at.eq(None::<Timestamp>))
+    .execute(c))?;
+    Ok(changed == 1)
 }
 
 /// Takes from every parked flow of a person what was proved in it, in whichever browser: a session of theirs was

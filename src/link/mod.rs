@@ -22,8 +22,7 @@ pub mod rows;
 pub mod token;
 
 pub use create::{
-    Created, MailWords, NewLink, Refused, Revealed, Sender, create, mail_again, reveal,
-    with_user,
+    Created, MailWords, NewLink, Refused, Revealed, Sender, create, mail_again, reveal, with_user,
 };
 pub use handover::Linker;
 pub use renew::{Renewed, renew, revoke, revoke_campaign};

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::catalog::RealmConfig;
-use super::context::Peer;
+use super::context::{Peer, Reader};
 use super::engine::Engine;
 use super::form::{Fault, Form};
 use super::issue::verify_hint;
@@ -17,7 +17,7 @@ use super::remembered;
 use super::reply::reply;
 use super::scope::Scope;
 use super::show::{Face, Reply, store_failed};
-use super::steps::{self, Browser};
+use super::steps::{self, Browser, Where};
 use super::texts;
 use crate::client::Client;
 use crate::flow::{AuthorizationRequest, Flow, ResponseMode};
@@ -63,31 +63,22 @@ async fn answer(
     engine: Arc<Engine>,
 ) -> HttpResponse {
     let visit = Visit {
-        accept_language: language(request),
+        reader: Reader::of(request),
         browser: Browser::new(request),
         peer: Peer::of(request, &engine),
         form,
         realm,
     };
     let store = engine.store.clone();
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = Arc::clone(&engine);
     let result = store
         .run(move |store| store.tx(|tx| visit.authorize(tx, &shared)))
         .await;
     match result {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
-}
-
-/// The languages that a browser asks for.
-pub(super) fn language(request: &HttpRequest) -> Option<String> {
-    request
-        .headers()
-        .get(header::ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
 }
 
 struct Visit {
@@ -95,7 +86,7 @@ struct Visit {
     form: Form,
     browser: Browser,
     peer: Peer,
-    accept_language: Option<String>,
+    reader: Reader,
 }
 
 /// A request that goes back to the application with an error.
@@ -122,9 +113,9 @@ impl Failure {
 
 impl Visit {
     fn authorize(&self, tx: &mut Tx<'_>, engine: &Engine) -> Result<Reply, StoreError> {
-        let languages = (self.form.get("ui_locales"), self.accept_language.as_deref());
+        let languages = (self.form.get("ui_locales"), &self.reader);
         let Some(config) = engine.catalog.current(tx, &self.realm)? else {
-            let face = Face::plain(engine, self.accept_language.as_deref());
+            let face = Face::plain(engine, &self.reader);
             return Ok(face.error(
                 engine,
                 StatusCode::NOT_FOUND,
@@ -311,18 +302,18 @@ impl Visit {
             (engine, config, client),
             &self.browser,
             (&self.peer, face),
-            (request, interactive),
+            (request, interactive, Where::Authorize),
         )
     }
 }
 
-/// Starts a flow for a request, at whatever step the dispatcher says.
+/// Starts a flow for a request, at whatever step the dispatcher says: shown here if this is its place.
 pub(super) fn start(
     tx: &mut Tx<'_>,
     (engine, config, client): (&Engine, &Arc<RealmConfig>, &Arc<Client>),
     browser: &Browser,
     (peer, face): (&Peer, &Face),
-    (request, interactive): (AuthorizationRequest, bool),
+    (request, interactive, at): (AuthorizationRequest, bool, Where),
 ) -> Result<Reply, StoreError> {
     let now = tx.now()?;
     let cookies = Cookies::new(config.realm.cookie_tag(), engine.secure_cookies());
@@ -365,14 +356,7 @@ pub(super) fn start(
     if flow.finished_at.is_none() && interactive {
         crate::flow::rows::insert(tx, &flow)?;
     }
-    let mut reply = reply(
-        engine,
-        (config, client),
-        face,
-        &flow,
-        decided,
-        steps::Where::Authorize,
-    );
+    let mut reply = reply(engine, (config, client), face, &flow, decided, at);
     // Sent each time: a browser that is in use is known for half an hour more.
     reply.browser = Some(id);
     Ok(reply.cookies(&cookies))

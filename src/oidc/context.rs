@@ -2,15 +2,37 @@
 
 use std::net::IpAddr;
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpMessage as _, HttpRequest};
 
 use super::engine::Engine;
+use crate::kernel::Entropy;
 use crate::login::password::Origin;
 use crate::web::client_ip;
+use crate::web::request_log::RequestId;
 
 /// The content type of written JSON.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Who reads a page: in which languages, and by which number the log tells the rest of their request.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// The `Accept-Language` header.
+    pub accept_language: Option<String>,
+    /// The request's id, as in the header `x-request-id` and on its lines in the log.
+    pub request_id: String,
+}
+
+impl Reader {
+    /// Reads a request.
+    pub fn of(request: &HttpRequest) -> Self {
+        let id = request.extensions().get::<RequestId>().cloned();
+        Self {
+            accept_language: header_text(request, &header::ACCEPT_LANGUAGE).map(str::to_owned),
+            request_id: id.map_or_else(|| Entropy.short_id(), |id| id.0),
+        }
+    }
+}
 
 /// The other end of a request.
 #[derive(Debug, Clone)]

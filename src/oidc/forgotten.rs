@@ -47,7 +47,7 @@ pub(super) async fn get(
 ) -> HttpResponse {
     let engine = engine.into_inner();
     let visit = Visit::read(&request, realm.into_inner(), b"", &engine);
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = Arc::clone(&engine);
     let reply = engine
         .store
@@ -63,7 +63,7 @@ pub(super) async fn get(
         .await;
     match reply {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn post(
     if !same_origin(&request, &engine.public_url) {
         return foreign(&engine, &visit);
     }
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = Arc::clone(&engine);
     let reply = engine
         .store
@@ -87,7 +87,7 @@ pub(super) async fn post(
         .await;
     match reply {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
@@ -98,11 +98,11 @@ fn allowed(
     visit: &Visit,
 ) -> Result<Result<(Arc<RealmConfig>, Face), Reply>, StoreError> {
     let Some(config) = engine.catalog.current(tx, &visit.realm)? else {
-        let face = Face::plain(engine, visit.accept_language.as_deref());
+        let face = Face::plain(engine, &visit.reader);
         let text = Text::key("realm-not-found");
         return Ok(Err(face.error(engine, StatusCode::NOT_FOUND, text, None)));
     };
-    let face = Face::of(engine, &config, (None, visit.accept_language.as_deref()));
+    let face = Face::of(engine, &config, (None, &visit.reader));
     if !config.realm.enabled {
         let text = Text::plain("Realm not enabled");
         return Ok(Err(face.error(engine, StatusCode::BAD_REQUEST, text, None)));

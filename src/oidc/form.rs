@@ -70,6 +70,13 @@ impl Form {
         self
     }
 
+    /// These parameters, and this one in place of its namesake.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.values.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The first fault.
     pub fn fault(&self) -> Option<Fault> {
         self.fault.as_ref().map(|(fault, _)| *fault)

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
-use super::authorize::language;
 use super::catalog::RealmConfig;
-use super::context::Peer;
+use super::context::{Peer, Reader};
 use super::engine::Engine;
 use super::form::Form;
 use super::issue::verify_hint;
@@ -88,11 +87,11 @@ async fn answer(
     engine: Arc<Engine>,
     confirmed: bool,
 ) -> HttpResponse {
-    let accept_language = language(request);
+    let reader = Reader::of(request);
     let visit = Visit {
         browser: Browser::new(request),
         peer: Peer::of(request, &engine),
-        accept_language: accept_language.clone(),
+        reader: reader.clone(),
         form,
         realm,
         confirmed,
@@ -104,7 +103,7 @@ async fn answer(
         .await
     {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
@@ -113,7 +112,7 @@ struct Visit {
     form: Form,
     browser: Browser,
     peer: Peer,
-    accept_language: Option<String>,
+    reader: Reader,
     confirmed: bool,
 }
 
@@ -129,7 +128,7 @@ struct Asked {
 impl Visit {
     fn logout(&self, tx: &mut Tx<'_>, engine: &Engine) -> Result<Reply, StoreError> {
         let Some(config) = engine.catalog.current(tx, &self.realm)? else {
-            let face = Face::plain(engine, self.accept_language.as_deref());
+            let face = Face::plain(engine, &self.reader);
             return Ok(face.error(
                 engine,
                 StatusCode::NOT_FOUND,
@@ -137,11 +136,7 @@ impl Visit {
                 None,
             ));
         };
-        let face = Face::of(
-            engine,
-            &config,
-            (self.form.get("ui_locales"), self.accept_language.as_deref()),
-        );
+        let face = Face::of(engine, &config, (self.form.get("ui_locales"), &self.reader));
         if !config.realm.enabled {
             let text = Text::plain("Realm not enabled");
             return Ok(face.error(engine, StatusCode::BAD_REQUEST, text, None));

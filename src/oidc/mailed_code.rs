@@ -47,7 +47,7 @@ pub(super) fn submitted(
     }
     let flash = if visit.form.has("resend") {
         if !engine.mailer.is_configured(&stage.config.realm) {
-            return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+            return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
         }
         match verify_code::issue(tx, engine.mailer.tools(), user, stage.face.locale)? {
             Issued::Mailed => Flash::notice("code-sent-again"),
@@ -66,7 +66,7 @@ pub(super) fn submitted(
     };
     stage.flow.flash = Some(flash);
     rows::advance(tx, &mut stage.flow)?;
-    steps::go_on(tx, engine, visit, (stage, Where::Posted))
+    steps::go_on(tx, engine, visit, (stage, Where::Elsewhere))
 }
 
 fn verified(
@@ -81,7 +81,7 @@ fn verified(
     changed.email_verified = changed.email.as_deref() == Some(email);
     let unique = !stage.config.realm.settings.duplicate_emails_allowed;
     if user::rows::update(tx, &changed, unique)?.is_err() {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     }
     waiting::remove(tx, &user.id, verify_email::NAME)?;
     let event = Event::new(&stage.config.realm.id, "VERIFY_EMAIL")

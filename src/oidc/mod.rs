@@ -24,6 +24,7 @@ mod mailed_code;
 mod new_password;
 pub mod next;
 pub mod notices;
+mod once_more;
 mod profile;
 pub mod provision;
 mod remembered;

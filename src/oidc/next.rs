@@ -286,10 +286,12 @@ fn cookie_session(tx: &mut Tx<'_>, scene: &Scene<'_>) -> Result<Option<Session>,
 fn by_cookie(tx: &mut Tx<'_>, scene: &Scene<'_>, flow: &mut Flow) -> Result<Decision, StoreError> {
     let keep = |next| Ok((next, SessionCookie::Keep));
     let now = tx.now()?;
+    let tried = flow.tried().map(str::to_owned);
     let ask = |again: Option<&User>| {
         if scene.interactive {
+            let again = again.map(|user| user.username.clone());
             Next::SignIn {
-                again: again.map(|user| user.username.clone()),
+                again: again.filter(|name| tried.as_ref().is_none_or(|tried| tried == name)),
             }
         } else {
             Next::Refused("login_required")
@@ -315,7 +317,8 @@ fn by_cookie(tx: &mut Tx<'_>, scene: &Scene<'_>, flow: &mut Flow) -> Result<Deci
         },
     };
     let too_old = |session: &Session| {
-        flow.request.prompt_login
+        tried.is_some()
+            || flow.request.prompt_login
             || flow
                 .request
                 .max_age
@@ -386,6 +389,7 @@ fn act(
     else {
         return Ok(None);
     };
+    let name = &waiting.user.username;
     let mut seconds_left = i64::MAX;
     if first == update_password::NAME {
         let Some(proof) = proof else { return Ok(None) };
@@ -394,7 +398,7 @@ fn act(
             .iter()
             .any(|row| row.action == first && row.reset_proof == ResetProof::Mailbox);
         if by_mail_only && waiting.link.is_none() {
-            flow.flash = Some(Flash::error("", "password-by-mail-only"));
+            flow.flash = Some(Flash::error("", "password-by-mail-only").tried_by(name));
             return Ok(None);
         }
         let end = window_end(scene.config, proof);
@@ -410,7 +414,7 @@ fn act(
                 .from(scene.ip_address);
             events::record(tx, &scene.engine.entropy, now, event)?;
             metrics::counter!("idp_gate_expired_total").increment(1);
-            flow.flash = Some(Flash::notice("window-expired"));
+            flow.flash = Some(Flash::notice("window-expired").tried_by(name));
             return Ok(None);
         }
     }

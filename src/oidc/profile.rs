@@ -36,7 +36,7 @@ pub(super) fn submitted(
         Err(flash) => return refuse(tx, engine, visit, (stage, flash)),
     };
     if store(tx, stage, &changed)?.is_err() {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     }
     match address {
         Some(address) => mail_code(tx, engine, (visit, stage), (user, address)),
@@ -58,7 +58,7 @@ pub(super) fn address_submitted(
         return proving(tx, engine, (visit, stage), (act, address));
     }
     if !engine.mailer.is_configured(&stage.config.realm) {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     }
     match posted_address(visit) {
         Ok(address) => mail_code(tx, engine, (visit, stage), (&act.waiting.user, address)),
@@ -89,7 +89,7 @@ fn mail_code(
         Issued::Mailed => {
             stage.flow.flash = None;
             rows::advance(tx, &mut stage.flow)?;
-            steps::go_on(tx, engine, visit, (stage, Where::Posted))
+            steps::go_on(tx, engine, visit, (stage, Where::Elsewhere))
         }
         Issued::TooSoon { .. } | Issued::NoAddress => {
             let mut flash = Flash::error("email", "code-resend-later");

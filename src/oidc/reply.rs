@@ -106,7 +106,9 @@ pub(super) fn reply(
             None,
         ),
         Next::Stopped("redirect-uri") => unregistered(engine, face),
-        Next::Stopped(_) => face.expired(engine, config),
+        Next::Stopped(_) => {
+            face.expired(engine, config, client.home(&engine.public_url).as_deref())
+        }
         Next::Finished => face.message(engine, "already-done-title", "already-done"),
     };
     reply.session = session;

@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 
 use super::catalog::RealmConfig;
+use super::context::Reader;
 use super::engine::Engine;
 use super::error::log_failure;
 use super::next::SessionCookie;
@@ -38,6 +39,8 @@ pub struct Reply {
     pub drop_links: Vec<String>,
     /// Whom to mail a code, once what was decided is stored: the page asks for it.
     pub mail_code: Option<Box<(User, Locale)>>,
+    /// Whether the form that is answered came after its flow had gone on without it.
+    pub overtaken: bool,
 }
 
 enum Body {
@@ -70,6 +73,7 @@ impl Reply {
             link: None,
             drop_links: Vec::new(),
             mail_code: None,
+            overtaken: false,
         }
     }
 
@@ -126,6 +130,8 @@ pub struct Face {
     brand: Brand,
     /// The language.
     pub locale: Locale,
+    /// The id of the request that is answered.
+    request_id: String,
 }
 
 impl Face {
@@ -133,18 +139,18 @@ impl Face {
     pub fn of(
         engine: &Engine,
         config: &RealmConfig,
-        languages: (Option<&str>, Option<&str>),
+        (ui_locales, reader): (Option<&str>, &Reader),
     ) -> Self {
         let realm = &config.realm;
-        let (ui_locales, accept_language) = languages;
         let default = realm
             .settings
             .default_locale
             .as_deref()
             .filter(|_| realm.settings.internationalization_enabled);
-        let locale = engine
-            .texts
-            .negotiate(ui_locales, None, accept_language, default);
+        let locale =
+            engine
+                .texts
+                .negotiate(ui_locales, None, reader.accept_language.as_deref(), default);
         let colour = brand_colour(realm).map(|_| format!("{}/resources/brand.css", config.issuer));
         let logo = realm
             .settings
@@ -157,11 +163,16 @@ impl Face {
             colour_stylesheet: colour,
             public_url: engine.public_url.clone(),
         };
-        Self { brand, locale }
+        Self {
+            brand,
+            locale,
+            request_id: reader.request_id.clone(),
+        }
     }
 
     /// The product's own face, where no realm is known.
-    pub fn plain(engine: &Engine, accept_language: Option<&str>) -> Self {
+    pub fn plain(engine: &Engine, reader: &Reader) -> Self {
+        let asked = reader.accept_language.as_deref();
         let brand = Brand {
             name: "Vestibule".to_owned(),
             logo: None,
@@ -170,7 +181,8 @@ impl Face {
         };
         Self {
             brand,
-            locale: engine.texts.negotiate(None, None, accept_language, None),
+            locale: engine.texts.negotiate(None, None, asked, None),
+            request_id: reader.request_id.clone(),
         }
     }
 
@@ -235,7 +247,7 @@ impl Face {
         message: Text,
         back: Option<&str>,
     ) -> Reply {
-        let request_id = engine.entropy.short_id();
+        let request_id = self.request_id.clone();
         tracing::info!(error_page = %status, request_id, "an error page was shown");
         let page = ErrorPage {
             message,
@@ -247,13 +259,19 @@ impl Face {
     }
 
     /// The page for what comes too late, such as a form that is sent again because its answer never arrived: with a way
-    /// to sign in, for what was saved is saved.
-    pub fn expired(&self, engine: &Engine, config: &RealmConfig) -> Reply {
+    /// to sign in, for what was saved is saved. It leads to the application, where it is known which one waits.
+    pub fn expired(
+        &self,
+        engine: &Engine,
+        config: &RealmConfig,
+        application: Option<&str>,
+    ) -> Reply {
+        let account = format!("{}/account/", config.issuer);
         let page = ErrorPage {
             message: Text::key("action-expired"),
             back: None,
-            sign_in: Href::to(&format!("{}/account/", config.issuer)),
-            request_id: engine.entropy.short_id(),
+            sign_in: Href::to(application.unwrap_or(&account)),
+            request_id: self.request_id.clone(),
         };
         self.render(engine, StatusCode::BAD_REQUEST, &page, Policy::default())
     }
@@ -346,13 +364,9 @@ impl Face {
 }
 
 /// A page for a failed store: nothing was changed, try again.
-pub fn store_failed(
-    engine: &Engine,
-    accept_language: Option<&str>,
-    error: &StoreError,
-) -> HttpResponse {
+pub fn store_failed(engine: &Engine, reader: &Reader, error: &StoreError) -> HttpResponse {
     log_failure(error);
-    let face = Face::plain(engine, accept_language);
+    let face = Face::plain(engine, reader);
     let mut response = face
         .error(
             engine,

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::by_link;
 use super::engine::Engine;
 use super::next::Next;
+use super::once_more;
 use super::reply::step_url;
 use super::show::{Face, Reply, store_failed};
 use super::steps::{Stage, Visit, Where, decide, finish, go_on, rebind, stage};
@@ -24,7 +25,7 @@ use crate::web::texts::Text;
 
 /// A form that was not posted by a page of ours.
 pub(super) fn foreign(engine: &Engine, visit: &Visit) -> HttpResponse {
-    let face = Face::plain(engine, visit.accept_language.as_deref());
+    let face = Face::plain(engine, &visit.reader);
     face.error(
         engine,
         StatusCode::FORBIDDEN,
@@ -46,10 +47,14 @@ pub async fn post_authenticate(
     if !same_origin(&request, &engine.public_url) {
         return foreign(&engine, &visit);
     }
-    let accept_language = visit.accept_language.clone();
-    match authenticate(Arc::clone(&engine), visit).await {
-        Ok(response) => response,
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+    let reader = visit.reader.clone();
+    let judged = match authenticate(Arc::clone(&engine), visit.clone()).await {
+        Ok(reply) => once_more::judged(Arc::clone(&engine), visit, reply).await,
+        Err(error) => Err(error),
+    };
+    match judged {
+        Ok(reply) => reply.into_response(),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
@@ -59,7 +64,8 @@ enum Begun {
     Try(Box<Attempt>, String),
 }
 
-async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse, StoreError> {
+/// Judges a name and a password in the flow that the form names.
+pub(super) async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<Reply, StoreError> {
     let shown = visit.form.text("username").trim().to_owned();
     // A browser that somebody has signed in with waits by itself: whoever crowds a name does not keep its owner out.
     let door = name_key(&shown) + &marks(&engine, &visit).unwrap_or_default();
@@ -76,7 +82,7 @@ async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse,
             .await?
     };
     let (attempt, username) = match begun {
-        Begun::Answered(reply) => return Ok(reply.into_response()),
+        Begun::Answered(reply) => return Ok(*reply),
         Begun::Try(attempt, username) => (attempt, username),
     };
     let checked = match token::check(&engine, visit.form.text("password"), attempt.stored()).await {
@@ -90,7 +96,7 @@ async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse,
         }
     };
     let shared = Arc::clone(&engine);
-    let reply = engine
+    engine
         .store
         .run(move |store| {
             store.tx(|tx| {
@@ -104,8 +110,7 @@ async fn authenticate(engine: Arc<Engine>, visit: Visit) -> Result<HttpResponse,
                 )
             })
         })
-        .await?;
-    Ok(reply.into_response())
+        .await
 }
 
 /// The device marks that the browser brought, looked at by nobody yet.
@@ -123,29 +128,25 @@ fn begin(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Begun, Store
     };
     let answered = |reply| Ok(Begun::Answered(Box::new(reply)));
     if !stage.flow.accepts(&engine.keyring, posted) {
-        return answered(go_on(tx, engine, visit, (&mut stage, Where::Posted))?);
+        return answered(stale(tx, engine, visit, &mut stage)?);
     }
-    let with = (engine, &stage.config, &stage.client);
-    let (next, cookie) = decide(
-        tx,
-        with,
-        &visit.browser,
-        (&visit.peer, true),
-        &mut stage.flow,
-    )?;
-    let Next::SignIn { again } = next else {
-        // Signed in meanwhile, in another tab: go on from there.
-        return answered(finish(tx, engine, &mut stage, (next, cookie), None)?);
-    };
-    let username = again.unwrap_or_else(|| {
-        visit
-            .form
-            .text("username")
-            .trim()
-            .chars()
-            .take(255)
-            .collect()
-    });
+    let typed = visit.form.text("username").trim();
+    let mut username: String = typed.chars().take(255).collect();
+    // Who names himself is judged by what he typed, whoever has signed in meanwhile in another tab.
+    if username.is_empty() || stage.flow.proof.is_some() || stage.flow.finished_at.is_some() {
+        let with = (engine, &stage.config, &stage.client);
+        let (next, cookie) = decide(
+            tx,
+            with,
+            &visit.browser,
+            (&visit.peer, true),
+            &mut stage.flow,
+        )?;
+        let Next::SignIn { again } = next else {
+            return answered(finish(tx, engine, &mut stage, (next, cookie), None)?);
+        };
+        username = again.unwrap_or(username);
+    }
     let origin = visit.peer.origin(&stage.client.client_id);
     let marks = visit.browser.devices(&stage.cookies);
     let marks = marks.as_deref().map(|marks| (&*engine.keyring, marks));
@@ -169,7 +170,7 @@ fn conclude(
     let with = (&stage.config.realm, &origin, &engine.entropy);
     let proved = password::conclude(tx, with, attempt, matches, rehashed)?;
     if !stage.flow.accepts(&engine.keyring, posted) {
-        return go_on(tx, engine, visit, (&mut stage, Where::Posted));
+        return stale(tx, engine, visit, &mut stage);
     }
     match proved {
         Ok(proved) => signed_in(tx, engine, visit, (&mut stage, proved)),
@@ -183,10 +184,7 @@ fn conclude(
                 Refusal::MailboxOnly if forgot => "password-by-mail-only-forgot",
                 Refusal::MailboxOnly => "password-by-mail-only",
             };
-            stage.flow.flash = Some(Flash {
-                username,
-                ..Flash::error("", key)
-            });
+            stage.flow.flash = Some(Flash::error("", key).tried_by(&username));
             rows::advance(tx, &mut stage.flow)?;
             let url = step_url(
                 &stage.config,
@@ -197,6 +195,18 @@ fn conclude(
             Ok(Reply::see_other(url).cookies(&stage.cookies))
         }
     }
+}
+
+/// A form of a step gone by: it leads to the flow's present one, or is judged by itself.
+fn stale(
+    tx: &mut Tx<'_>,
+    engine: &Engine,
+    visit: &Visit,
+    stage: &mut Stage,
+) -> Result<Reply, StoreError> {
+    let mut reply = go_on(tx, engine, visit, (stage, Where::Elsewhere))?;
+    reply.overtaken = true;
+    Ok(reply)
 }
 
 /// The person has proved who he is: the browser gets another flow id, and the dispatcher goes on.
@@ -217,6 +227,11 @@ fn signed_in(
     flow.remember_me = visit.form.has("rememberMe");
     flow.flash = None;
     let browser = rebind(tx, engine, flow)?;
+    if browser.is_none() {
+        // The same form, sent twice at once: the other one was faster.
+        let late = (&*stage.config, &stage.face);
+        return Ok(once_more::overtaken(engine, late, None));
+    }
     if let Some(mut reply) = by_link::address::after_sign_in(tx, engine, (visit, stage))? {
         reply.browser = browser;
         return Ok(reply);

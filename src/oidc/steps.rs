@@ -9,18 +9,18 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
-use super::authorize::{language, start};
+use super::authorize::start;
 use super::catalog::RealmConfig;
-use super::context::Peer;
+use super::context::{Peer, Reader};
 use super::engine::Engine;
 use super::form::Form;
 use super::mailed_code;
 use super::next::{self, Next, Scene, SessionCookie};
 use super::reply::reply;
 use super::show::{Face, Reply, store_failed};
-use super::{sign_in, submit};
+use super::{once_more, sign_in, submit};
 use crate::client::Client;
-use crate::flow::{AuthorizationRequest, Flow, ResponseMode, rows};
+use crate::flow::{AuthorizationRequest, Flash, Flow, ResponseMode, rows};
 use crate::kernel::sha256_base64;
 use crate::login::device;
 use crate::store::{StoreError, Tx};
@@ -108,7 +108,7 @@ pub(super) struct Visit {
     pub(super) form: Form,
     pub(super) browser: Browser,
     pub(super) peer: Peer,
-    pub(super) accept_language: Option<String>,
+    pub(super) reader: Reader,
 }
 
 impl Visit {
@@ -119,7 +119,7 @@ impl Visit {
             form: Form::posted(request.content_type(), body),
             browser: Browser::new(request),
             peer: Peer::of(request, engine),
-            accept_language: language(request),
+            reader: Reader::of(request),
         }
     }
 }
@@ -133,8 +133,8 @@ pub enum Where {
     Authenticate,
     /// At `login-actions/required-action`.
     RequiredAction,
-    /// After a POST: nothing is shown here.
-    Posted,
+    /// After a POST, or where a flow begins that no application has asked for: nothing is shown here.
+    Elsewhere,
 }
 
 /// A flow in hand, with what surrounds it.
@@ -183,7 +183,7 @@ async fn show(
     at: Where,
 ) -> HttpResponse {
     let visit = Visit::read(request, realm, b"", &engine);
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = Arc::clone(&engine);
     let result = engine
         .store
@@ -207,7 +207,7 @@ async fn show(
         .await;
     match result {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
@@ -219,7 +219,7 @@ pub(super) fn stage(
     handle: Option<&str>,
 ) -> Result<Result<Stage, Reply>, StoreError> {
     let Some(config) = engine.catalog.current(tx, &visit.realm)? else {
-        let face = Face::plain(engine, visit.accept_language.as_deref());
+        let face = Face::plain(engine, &visit.reader);
         return Ok(Err(face.error(
             engine,
             StatusCode::NOT_FOUND,
@@ -227,7 +227,7 @@ pub(super) fn stage(
             None,
         )));
     };
-    let plain = Face::of(engine, &config, (None, visit.accept_language.as_deref()));
+    let plain = Face::of(engine, &config, (None, &visit.reader));
     if !config.realm.enabled {
         return Ok(Err(plain.error(
             engine,
@@ -252,7 +252,12 @@ pub(super) fn stage(
     };
     let now = tx.now()?;
     let Some(flow) = found.filter(|flow| now < flow.expires_at) else {
-        return Ok(Err(plain.expired(engine, &config)));
+        return Ok(Err(once_more::late(
+            tx,
+            engine,
+            (&config, &plain),
+            (handle, &digest),
+        )?));
     };
     let client = config
         .client_by_id(tx, &flow.client_id)?
@@ -265,10 +270,7 @@ pub(super) fn stage(
             None,
         )));
     };
-    let languages = (
-        flow.request.ui_locales.as_deref(),
-        visit.accept_language.as_deref(),
-    );
+    let languages = (flow.request.ui_locales.as_deref(), &visit.reader);
     let face = Face::of(engine, &config, languages);
     Ok(Ok(Stage {
         config,
@@ -315,6 +317,10 @@ pub(super) fn go_on(
         stage.flow.flash.clone(),
     );
     let ended = stage.flow.finished_at.is_some();
+    if at == Where::Elsewhere && stage.flow.user_id.is_none() && stage.flow.flash.is_none() {
+        // A form that is not looked at any more. Who sent it is perhaps not whose session the browser has by now.
+        stage.flow.flash = Some(Flash::notice("re-authenticate").tried_by(""));
+    }
     let decided = decide(
         tx,
         (engine, &stage.config, &stage.client),
@@ -344,7 +350,7 @@ fn begin_without_application(
     visit: &Visit,
 ) -> Result<Reply, StoreError> {
     let Some(config) = engine.catalog.current(tx, &visit.realm)? else {
-        let face = Face::plain(engine, visit.accept_language.as_deref());
+        let face = Face::plain(engine, &visit.reader);
         return Ok(face.error(
             engine,
             StatusCode::NOT_FOUND,
@@ -355,10 +361,7 @@ fn begin_without_application(
     let face = Face::of(
         engine,
         &config,
-        (
-            visit.query.get("ui_locales"),
-            visit.accept_language.as_deref(),
-        ),
+        (visit.query.get("ui_locales"), &visit.reader),
     );
     let client = match visit.query.get("client_id") {
         Some(client_id) => config
@@ -394,7 +397,7 @@ fn begin_without_application(
         (engine, &config, &client),
         &visit.browser,
         (&visit.peer, &face),
-        (request, true),
+        (request, true, Where::Elsewhere),
     )
 }
 
@@ -410,17 +413,22 @@ pub async fn post_required_action(
     if !same_origin(&request, &engine.public_url) {
         return sign_in::foreign(&engine, &visit);
     }
-    let accept_language = visit.accept_language.clone();
-    match submit::submit(Arc::clone(&engine), visit).await {
+    let reader = visit.reader.clone();
+    let submitted = match submit::submit(Arc::clone(&engine), visit.clone()).await {
+        Ok(reply) => once_more::judged(Arc::clone(&engine), visit, reply).await,
+        Err(error) => Err(error),
+    };
+    match submitted {
         Ok(reply) => {
             engine.mailer.wake();
             reply.into_response()
         }
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
-/// Stores the flow one step on and answers; a slower twin of the same submit gets the page for what is done.
+/// Stores the flow one step on and answers; a slower twin of the same submit gets the page for what is done, unless it
+/// brings a proof of its own.
 pub(super) fn finish(
     tx: &mut Tx<'_>,
     engine: &Engine,
@@ -429,7 +437,8 @@ pub(super) fn finish(
     browser: Option<String>,
 ) -> Result<Reply, StoreError> {
     let mut decided = (next, cookie);
-    if !rows::advance(tx, &mut stage.flow)? {
+    let overtaken = !rows::advance(tx, &mut stage.flow)?;
+    if overtaken {
         decided = (Next::Finished, SessionCookie::Keep);
     }
     let with = (&*stage.config, &stage.client);
@@ -439,13 +448,15 @@ pub(super) fn finish(
         &stage.face,
         &stage.flow,
         decided,
-        Where::Posted,
+        Where::Elsewhere,
     );
     reply.browser = browser;
+    reply.overtaken = overtaken;
     Ok(reply.cookies(&stage.cookies))
 }
 
-/// Gives the browser another flow id at a step of privilege (threat V107); all its flows go with it.
+/// Gives the browser another flow id at a step of privilege (threat V107); all its flows go with it. `None`: another
+/// request was faster, and the flow is that one's.
 pub(super) fn rebind(
     tx: &mut Tx<'_>,
     engine: &Engine,
@@ -453,7 +464,9 @@ pub(super) fn rebind(
 ) -> Result<Option<String>, StoreError> {
     let id = engine.entropy.token();
     let digest = sha256_base64(id.as_bytes());
-    rows::rebind(tx, &flow.browser_digest, &digest)?;
+    if !rows::rebind(tx, &flow.browser_digest, &digest)? {
+        return Ok(None);
+    }
     flow.browser_digest = digest;
     Ok(Some(id))
 }

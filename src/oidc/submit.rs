@@ -66,7 +66,7 @@ fn at_step(
             tx,
             engine,
             visit,
-            (&mut stage, Where::Posted),
+            (&mut stage, Where::Elsewhere),
         )?));
     }
     // Of thousands who send a password by one link, one changes the person's row: whoever comes later need not wait for it.
@@ -182,7 +182,7 @@ pub(super) fn refuse(
 ) -> Result<Reply, StoreError> {
     stage.flow.flash = Some(flash);
     rows::advance(tx, &mut stage.flow)?;
-    steps::go_on(tx, engine, visit, (stage, Where::Posted))
+    steps::go_on(tx, engine, visit, (stage, Where::Elsewhere))
 }
 
 pub(super) fn record(
@@ -210,7 +210,7 @@ fn act_submitted(
     if let Some(link) = stage.flow.open_link()
         && !link::rows::hold(tx, link, (&user.id, &user.auth_epoch))?
     {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     }
     match act.action.as_str() {
         terms::NAME => {
@@ -224,13 +224,13 @@ fn act_submitted(
                 vec![now.seconds().to_string()],
             );
             if store(tx, stage, &changed)?.is_err() {
-                return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+                return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
             }
             completed(tx, engine, (visit, stage), (act, "CUSTOM_REQUIRED_ACTION"))
         }
         update_profile::NAME => super::profile::submitted(tx, engine, (visit, stage), act),
         verify_email::NAME => super::mailed_code::submitted(tx, engine, (visit, stage), act),
-        _ => steps::go_on(tx, engine, visit, (stage, Where::Posted)),
+        _ => steps::go_on(tx, engine, visit, (stage, Where::Elsewhere)),
     }
 }
 
@@ -304,7 +304,7 @@ fn set_password(
         return steps::finish(tx, engine, &mut stage, (next, cookie), None);
     };
     if act.action != update_password::NAME {
-        return steps::go_on(tx, engine, visit, (&mut stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (&mut stage, Where::Elsewhere));
     }
     let hash = match &judged.hash {
         Ok(hash) => hash,
@@ -322,13 +322,13 @@ fn set_password(
     let demanded = link.is_some() || new_password::is_demanded(tx, &user)?;
     let unchanged = new_password::is_unchanged(tx, &user, &judged.old_credential)?;
     if !in_time || !demanded || !unchanged {
-        return steps::go_on(tx, engine, visit, (&mut stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (&mut stage, Where::Elsewhere));
     }
     // The link ends in the statement that asks whether it lives; of all who come at once, one goes on.
     let link = match &link {
         Some(id) => match by_link::commit(tx, id, &user)? {
             Some(link) => Some(link),
-            None => return steps::go_on(tx, engine, visit, (&mut stage, Where::Posted)),
+            None => return steps::go_on(tx, engine, visit, (&mut stage, Where::Elsewhere)),
         },
         None => None,
     };

@@ -280,6 +280,8 @@ diesel::table! {
         realm_id -> Text,
         client_uuid -> Text,
         browser_digest -> Text,
+        former_digest -> Nullable<Text>,
+        rebound_at -> Nullable<BigInt>,
         request -> Text,
         step -> BigInt,
         user_id -> Nullable<Text>,

@@ -5,7 +5,10 @@
 sign-in = Anmelden
 login-title = Bei Ihrem Konto anmelden
 login-again-title = Bestätigen Sie, dass Sie es sind
-login-for = und weiter zu { $app }
+login-for = { $app ->
+    [account] und weiter zu Ihrem Konto
+   *[other] und weiter zu { $app }
+}
 username-or-email = Benutzername oder E-Mail
 password = Passwort
 remember-me = Angemeldet bleiben

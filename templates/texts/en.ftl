@@ -5,7 +5,10 @@
 sign-in = Sign In
 login-title = Sign in to your account
 login-again-title = Confirm that it is you
-login-for = to continue to { $app }
+login-for = { $app ->
+    [account] to continue to your account
+   *[other] to continue to { $app }
+}
 username-or-email = Username or email
 password = Password
 remember-me = Remember me

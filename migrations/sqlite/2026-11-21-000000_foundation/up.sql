@@ -247,6 +247,8 @@ CREATE TABLE flows (
   realm_id TEXT NOT NULL REFERENCES realms(id) ON DELETE CASCADE,
   client_uuid TEXT NOT NULL REFERENCES clients(id) ON DELETE CASCADE,
   browser_digest TEXT NOT NULL,
+  former_digest TEXT,
+  rebound_at BIGINT,
   request TEXT NOT NULL,
   step BIGINT NOT NULL,
   user_id TEXT REFERENCES users(id) ON DELETE CASCADE,

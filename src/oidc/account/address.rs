@@ -160,7 +160,7 @@ fn submitted(tx: &mut Tx<'_>, engine: &Engine, visit: &Visit) -> Result<Reply, S
     };
     let token = logout::form_token(engine, &visitor.secret);
     if !same(visit.form.text("flow"), &token) {
-        return Ok(place.face.expired(engine, &place.config));
+        return Ok(place.face.expired(engine, &place.config, None));
     }
     if !place.may_change_address(tx, engine, &visitor.user)? {
         return Ok(again);

@@ -15,7 +15,7 @@ use super::context::authorization;
 use super::engine::Engine;
 use super::logout;
 use super::show::{Face, Reply, store_failed};
-use super::steps::Visit;
+use super::steps::{Visit, Where};
 use crate::action::gate::{Provenance, Subject, standing};
 use crate::client::Client;
 use crate::flow::AuthorizationRequest;
@@ -59,7 +59,7 @@ async fn answer(
     }
     let engine = engine.into_inner();
     let visit = Visit::read(request, realm, body, &engine);
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = Arc::clone(&engine);
     let reply = engine
         .store
@@ -67,7 +67,7 @@ async fn answer(
         .await;
     match reply {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
@@ -94,11 +94,11 @@ fn place(
     visit: &Visit,
 ) -> Result<Result<Place, Reply>, StoreError> {
     let Some(config) = engine.catalog.current(tx, &visit.realm)? else {
-        let face = Face::plain(engine, visit.accept_language.as_deref());
+        let face = Face::plain(engine, &visit.reader);
         let text = Text::key("realm-not-found");
         return Ok(Err(face.error(engine, StatusCode::NOT_FOUND, text, None)));
     };
-    let face = Face::of(engine, &config, (None, visit.accept_language.as_deref()));
+    let face = Face::of(engine, &config, (None, &visit.reader));
     let client = config.client(tx, CLIENT)?.filter(|client| client.enabled);
     let Some(client) = client.filter(|_| config.realm.enabled) else {
         let text = Text::key("client-disabled");
@@ -159,7 +159,7 @@ impl Place {
             (engine, &self.config, &self.client),
             &visit.browser,
             (&visit.peer, &self.face),
-            (request, true),
+            (request, true, Where::Elsewhere),
         )
     }
 

@@ -133,7 +133,7 @@ pub(in super::super) fn action(
     (id, act): (&LinkId, &Act),
 ) -> Result<Reply, StoreError> {
     let Some(link) = link::by_id(tx, id)? else {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     };
     let left: Vec<String> = link
         .actions
@@ -156,7 +156,7 @@ pub(in super::super) fn action(
     }
     let user = &act.waiting.user;
     let Some(link) = commit(tx, id, user)? else {
-        return steps::go_on(tx, engine, visit, (stage, Where::Posted));
+        return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
     };
     if !user.email_verified {
         leave(tx, user, &left)?;

@@ -75,11 +75,11 @@ fn place(
     visit: &Visit,
 ) -> Result<Result<Place, Reply>, StoreError> {
     let Some(config) = engine.catalog.current(tx, &visit.realm)? else {
-        let face = Face::plain(engine, visit.accept_language.as_deref());
+        let face = Face::plain(engine, &visit.reader);
         let text = Text::key("realm-not-found");
         return Ok(Err(face.error(engine, StatusCode::NOT_FOUND, text, None)));
     };
-    let face = Face::of(engine, &config, (None, visit.accept_language.as_deref()));
+    let face = Face::of(engine, &config, (None, &visit.reader));
     if !config.realm.enabled {
         let text = Text::plain("Realm not enabled");
         return Ok(Err(face.error(engine, StatusCode::BAD_REQUEST, text, None)));
@@ -138,7 +138,7 @@ async fn read(
     visit: Visit,
     look: impl FnOnce(&mut Tx<'_>, &Engine, &Visit) -> Result<Reply, StoreError> + Send + 'static,
 ) -> HttpResponse {
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = Arc::clone(&engine);
     let reply = engine
         .store
@@ -146,7 +146,7 @@ async fn read(
         .await;
     match reply {
         Ok(reply) => reply.into_response(),
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 
@@ -162,7 +162,7 @@ pub(super) async fn post(
     if !same_origin(&request, &engine.public_url) {
         return foreign(&engine, &visit);
     }
-    let accept_language = visit.accept_language.clone();
+    let reader = visit.reader.clone();
     let shared = Arc::clone(&engine);
     let reply = engine
         .store
@@ -187,7 +187,7 @@ pub(super) async fn post(
             engine.mailer.wake();
             reply.into_response()
         }
-        Err(error) => store_failed(&engine, accept_language.as_deref(), &error),
+        Err(error) => store_failed(&engine, &reader, &error),
     }
 }
 

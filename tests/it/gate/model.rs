@@ -284,6 +284,8 @@ struct Shared {
     ended: BTreeSet<String>,
     older: Vec<Cookies>,
     parked: Vec<Parked>,
+    /// Tabs that were left at the sign-in page.
+    waiting: Vec<(Browser, RelyingParty)>,
     at: String,
 }
 
@@ -367,6 +369,35 @@ impl Shared {
         self.arrive(rp, &before, &[expected]).await;
     }
 
+    /// Leaves a tab at the sign-in page, where it shows one.
+    async fn leave_at_login(&mut self, rp: &RelyingParty) {
+        let mut tab = self.browser.tab();
+        tab.authorize(rp).await;
+        if shows(&tab, "login") {
+            self.waiting.push((tab, rp.clone()));
+        }
+    }
+
+    /// Types into such a tab, whoever has come and gone since; answers whether it led to the application.
+    async fn type_into(&mut self, which: usize, person: &User) -> bool {
+        let (tab, rp) = self.waiting.remove(which);
+        let (before, came_with) = (sid(&self.browser), flow(&self.browser));
+        self.browser = tab;
+        self.browser.sign_in(person).await;
+        self.carry(&came_with);
+        if shows(&self.browser, "terms") {
+            let came_with = flow(&self.browser);
+            self.browser.press("accept").await;
+            self.carry(&came_with);
+        }
+        let arrived = self.browser.got_a_code();
+        if arrived {
+            let typed = Some(person.id.as_str().to_owned());
+            self.arrive(&rp, &before, &[typed]).await;
+        }
+        arrived
+    }
+
     /// Opens a tab again that was left; nobody types anything.
     async fn return_to(&mut self, which: usize) {
         let Parked {
@@ -394,11 +425,12 @@ impl Shared {
 
 on_both!(nobody_at_a_shared_browser_becomes_somebody_else);
 /// V108: two people take turns at one browser, sign out or do not, leave tabs before the terms and come back to them,
-/// lose cookies and get older ones back. Whoever typed the password is who the token is for; without one it is whose
-/// session the cookie is; a session that was signed out is nobody's, and so is a tab that was left before somebody
-/// signed out or somebody else signed in. Three walks of 50 turns, or 250 with `VESTIBULE_SOAK=1`.
+/// lose cookies and get older ones back, type into sign-in pages that were left. Whoever typed the password is who the
+/// token is for; without one it is whose session the cookie is; a session that was signed out is nobody's, and so is a
+/// tab that was left before somebody signed out or somebody else signed in. Three walks of 50 turns, or 250 with
+/// `VESTIBULE_SOAK=1`.
 async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
-    let mut came_back = 0;
+    let (mut came_back, mut typed) = (0, 0);
     for seed in 1..=(if soak() { 250 } else { 3 }) {
         let mut dice = Dice::new(seed);
         let people = [
@@ -411,12 +443,13 @@ async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
             ended: BTreeSet::new(),
             older: Vec::new(),
             parked: Vec::new(),
+            waiting: Vec::new(),
             at: String::new(),
         };
         for turn in 0..50 {
             shared.at = format!("seed {seed}, turn {turn}");
             let person = &people[Shared::pick(&mut dice, 2)];
-            match dice.up_to(9) {
+            match dice.up_to(11) {
                 0 => {
                     let mut cookies = shared.browser.cookies();
                     cookies.retain(|_, _| dice.up_to(2) == 0);
@@ -432,6 +465,14 @@ async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
                     let which = Shared::pick(&mut dice, shared.parked.len());
                     shared.return_to(which).await;
                 }
+                9 if !shared.waiting.is_empty() => {
+                    let which = Shared::pick(&mut dice, shared.waiting.len());
+                    typed += i32::from(shared.type_into(which, person).await);
+                }
+                10 => {
+                    let rp = [&app.rp, &app.foreign][Shared::pick(&mut dice, 2)];
+                    shared.leave_at_login(rp).await;
+                }
                 turn => {
                     if turn % 2 == 0 {
                         app.require(person, "TERMS_AND_CONDITIONS").await;
@@ -444,4 +485,5 @@ async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
         }
     }
     assert!(came_back > 3, "only {came_back} tabs were opened again");
+    assert!(typed > 0, "nobody arrived by a tab that was left");
 }

@@ -35,6 +35,7 @@ mod remember;
 mod replay;
 pub mod rotation;
 mod sessions;
+mod tabs;
 mod token_clients;
 mod unstorable;
 

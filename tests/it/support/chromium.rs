@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::error::CmdError;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -165,6 +166,35 @@ impl Chromium {
             .click()
             .await
             .unwrap_or_else(|error| panic!("press {control}: {error}"));
+        self.has_left(&element).await;
+    }
+
+    /// Clicks twice on what `selector` finds, 60 ms apart, as a hand does that is used to it.
+    pub async fn press_twice(&self, selector: &str) {
+        let element = self.find(selector).await;
+        let button = MOUSE_BUTTON_LEFT;
+        let duration = Duration::from_millis(60);
+        let hand = MouseActions::new("hand".to_owned())
+            .then(PointerAction::MoveToElement {
+                element: element.clone(),
+                duration: None,
+                x: 0.0,
+                y: 0.0,
+            })
+            .then(PointerAction::Down { button })
+            .then(PointerAction::Up { button })
+            .then(PointerAction::Pause { duration })
+            .then(PointerAction::Down { button })
+            .then(PointerAction::Up { button });
+        self.client
+            .perform_actions(hand)
+            .await
+            .unwrap_or_else(|error| panic!("press {selector} twice: {error}"));
+        self.has_left(&element).await;
+    }
+
+    /// Waits until the page that a click leads to is there.
+    async fn has_left(&self, element: &fantoccini::elements::Element) {
         // A click returns before the page that it leads to is there: wait until the control is of a page gone by.
         for _ in 0..60 {
             if element.tag_name().await.is_err() {

@@ -3,6 +3,7 @@
 
 mod account_address;
 mod callbacks;
+mod clicks;
 mod harbour;
 mod links;
 mod mails;

@@ -1,0 +1,48 @@
+//! A double click in a real browser: it drops the first answer, with the cookies in it, and shows the second one.
+
+use crate::support::app::{TestApp, User};
+use crate::support::chromium::{Chromium, Options};
+
+const NEW: &str = "seven slow boats at dawn";
+
+async fn signs_in(browser: &Chromium, app: &TestApp, user: &User) {
+    browser.goto(app.rp.request(&[]).await.url.as_str()).await;
+    browser.fill("username", &user.username).await;
+    browser.fill("password", &user.password).await;
+    browser.press_twice("#login").await;
+}
+
+async fn is_in_the_app(browser: &Chromium, app: &TestApp) {
+    let url = browser.url().await;
+    assert!(url.as_str().starts_with(&app.rp.redirect_uri), "{url}");
+    assert!(url.query().unwrap_or_default().contains("code="), "{url}");
+}
+
+#[actix_web::test]
+async fn a_double_click_leads_where_one_click_leads() {
+    for scripts in [true, false] {
+        let options = Options {
+            scripts,
+            ..Options::default()
+        };
+        let Some(browser) = Chromium::start(options).await else {
+            return;
+        };
+        let app = TestApp::start().await;
+        let bob = app.user("bob").await;
+        signs_in(&browser, &app, &bob).await;
+        is_in_the_app(&browser, &app).await;
+
+        browser.clear_cookies().await;
+        let alice = app.user("alice").force_password_reset().await;
+        signs_in(&browser, &app, &alice).await;
+        let page = browser.page().await;
+        let text = browser.text().await;
+        assert_eq!(page.as_deref(), Some("update-password"), "{text}");
+        browser.fill("password-new", NEW).await;
+        browser.fill("password-confirm", NEW).await;
+        browser.press_twice("button[type=submit]").await;
+        is_in_the_app(&browser, &app).await;
+        assert_eq!(app.events(&alice, "UPDATE_PASSWORD"), 1);
+    }
+}
