@@ -194,10 +194,10 @@ fn events(app: &TestApp, user: &User, job: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The mails there have been to a person, by what they are about.
+/// What the mails to a person have been about, sorted.
 fn told(app: &TestApp, user: &User) -> Vec<String> {
     app.sql(&format!(
-        "SELECT template AS value FROM outbox WHERE user_id = '{}' ORDER BY id",
+        "SELECT template AS value FROM outbox WHERE user_id = '{}' ORDER BY template",
         user.id
     ))
 }
@@ -217,8 +217,8 @@ async fn an_undo_is_told_and_audited_as_what_it_did_to_each(app: TestApp) {
     let by = undone(&admin, &job).await;
     let (demanded, waived) = ("password-reset-required", "action-waived");
     for (user, set, taken, mails) in [
-        (&fresh, &[][..], &[RESET][..], &[demanded, waived][..]),
-        (&terms, &[TERMS], &[RESET], &[waived, demanded, waived]),
+        (&fresh, &[][..], &[RESET][..], &[waived, demanded][..]),
+        (&terms, &[TERMS], &[RESET], &[waived, waived, demanded]),
         // The old password works again.
         (&flagged, &[RESET], &[], &[demanded, demanded]),
     ] {
