@@ -26,6 +26,8 @@ pub struct Setting<'a> {
     pub due_at: Option<Timestamp>,
     /// Who can complete an `UPDATE_PASSWORD`.
     pub reset_proof: ResetProof,
+    /// The job of the order for many people that sets it.
+    pub job: Option<&'a str>,
 }
 
 impl<'a> Setting<'a> {
@@ -36,6 +38,7 @@ impl<'a> Setting<'a> {
             reason: None,
             due_at: None,
             reset_proof: ResetProof::Password,
+            job: None,
         }
     }
 }
@@ -104,6 +107,7 @@ pub fn set(
         since: now,
         due_at: setting.due_at.unwrap_or(now),
         reset_proof: setting.reset_proof,
+        set_by_job: setting.job.map(str::to_owned),
     };
     let waits = waiting::of_user(tx, user)?
         .iter()
@@ -122,7 +126,8 @@ pub fn set(
 }
 
 /// Sets an action that does not wait yet; answers whether it was set. What waits stays as it was meant, so that whoever
-/// asks for it once more loosens neither its proof nor its date.
+/// asks for it once more loosens neither its proof nor its date; but it is theirs from then on, and no undo of an order
+/// that had set it takes it.
 ///
 /// # Errors
 /// The database fails.
@@ -135,6 +140,7 @@ pub fn set_missing(
     lock_user(tx, user, Lock::Update)?;
     let waiting = waiting::of_user(tx, user)?;
     if waiting.iter().any(|known| known.action == action) {
+        waiting::claim(tx, user, action, setting.job)?;
         return Ok(false);
     }
     set(tx, user, action, setting)?;

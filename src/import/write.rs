@@ -255,6 +255,7 @@ impl Pen<'_> {
                     since: self.now,
                     due_at: self.now,
                     reset_proof: ResetProof::Password,
+                    set_by_job: None,
                 });
             }
         };

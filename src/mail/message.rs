@@ -42,6 +42,8 @@ pub enum Purpose {
         when: Timestamp,
         /// Who can set it: whoever knows the old one, or who gets a mailed link alone.
         proof: ResetProof,
+        /// Whether there is an old one at all.
+        has_password: bool,
     },
     /// An administrator lifted a required action.
     ActionWaived {

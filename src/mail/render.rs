@@ -352,8 +352,13 @@ impl Renderer {
                 outline.points.push(Text::key("mail-not-expected"));
                 outline
             }
-            Purpose::PasswordResetRequired { when: at, proof } => {
+            Purpose::PasswordResetRequired {
+                when: at,
+                proof,
+                has_password,
+            } => {
                 let next = match proof {
+                    _ if !has_password => "mail-reset-required-first",
                     ResetProof::Password => "mail-reset-required-next",
                     ResetProof::Mailbox => "mail-reset-required-by-mail",
                 };

@@ -198,6 +198,7 @@ diesel::table! {
         since -> BigInt,
         due_at -> BigInt,
         reset_proof -> Text,
+        set_by_job -> Nullable<Text>,
     }
 }
 

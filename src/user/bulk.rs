@@ -4,7 +4,7 @@
 //! Nothing here looks before it writes: the caller has found the names free in the same transaction, and a unique
 //! violation says that somebody else took one meanwhile, so that the whole transaction is to be tried again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
@@ -153,6 +153,7 @@ struct NewAction<'a> {
     since: Timestamp,
     due_at: Timestamp,
     reset_proof: &'static str,
+    set_by_job: Option<&'a str>,
 }
 
 /// Sets actions on new people, on whom nothing waits yet.
@@ -174,6 +175,7 @@ pub fn insert_actions(
                 since: waiting.since,
                 due_at: waiting.due_at,
                 reset_proof: waiting.reset_proof.as_str(),
+                set_by_job: waiting.set_by_job.as_deref(),
             })
             .collect();
         db!(tx, |c| diesel::insert_into(required_actions::table)
@@ -266,6 +268,23 @@ pub fn former_addresses(
         for (user, email) in rows {
             found.entry(user).or_default().push(email);
         }
+    }
+    Ok(found)
+}
+
+/// Those of these people who have a password.
+///
+/// # Errors
+/// The database fails.
+pub fn with_password(tx: &mut Tx<'_>, ids: &[&UserId]) -> Result<HashSet<UserId>, StoreError> {
+    let mut found = HashSet::new();
+    for part in ids.chunks(ROWS) {
+        let rows: Vec<UserId> = db!(tx, |c| credentials::table
+            .filter(credentials::user_id.eq_any(part))
+            .filter(credentials::kind.eq("password"))
+            .select(credentials::user_id)
+            .load(c))?;
+        found.extend(rows);
     }
     Ok(found)
 }

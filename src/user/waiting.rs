@@ -50,6 +50,9 @@ pub struct WaitingAction {
     pub due_at: Timestamp,
     /// Who can complete it.
     pub reset_proof: ResetProof,
+    /// The job of the order for many people that asked for it last. Nothing if somebody else did: the undo of an order
+    /// touches what carries its job alone.
+    pub set_by_job: Option<String>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -61,6 +64,7 @@ struct WaitingRow {
     since: Timestamp,
     due_at: Timestamp,
     reset_proof: String,
+    set_by_job: Option<String>,
 }
 
 /// What waits on the user, by name.
@@ -85,6 +89,7 @@ pub fn of_user(tx: &mut Tx<'_>, user: &UserId) -> Result<Vec<WaitingAction>, Sto
                 since: row.since,
                 due_at: row.due_at,
                 reset_proof,
+                set_by_job: row.set_by_job,
             })
         })
         .collect()
@@ -105,6 +110,7 @@ pub fn put(tx: &mut Tx<'_>, user: &UserId, waiting: &WaitingAction) -> Result<()
             required_actions::since.eq(waiting.since),
             required_actions::due_at.eq(waiting.due_at),
             required_actions::reset_proof.eq(waiting.reset_proof.as_str()),
+            required_actions::set_by_job.eq(&waiting.set_by_job),
         ))
         .on_conflict((required_actions::user_id, required_actions::action))
         .do_update()
@@ -113,8 +119,30 @@ pub fn put(tx: &mut Tx<'_>, user: &UserId, waiting: &WaitingAction) -> Result<()
             required_actions::reason.eq(&waiting.reason),
             required_actions::due_at.eq(waiting.due_at),
             required_actions::reset_proof.eq(waiting.reset_proof.as_str()),
+            required_actions::set_by_job.eq(&waiting.set_by_job),
         ))
         .execute(c))?;
+    Ok(())
+}
+
+/// Notes who has asked last for an action that waits, and changes nothing else of it: the job of an order, or nothing
+/// for anybody else. From then on no undo of an earlier order takes it.
+///
+/// # Errors
+/// The database fails.
+pub fn claim(
+    tx: &mut Tx<'_>,
+    user: &UserId,
+    action: &str,
+    job: Option<&str>,
+) -> Result<(), StoreError> {
+    db!(tx, |c| diesel::update(
+        required_actions::table
+            .filter(required_actions::user_id.eq(user))
+            .filter(required_actions::action.eq(action))
+    )
+    .set(required_actions::set_by_job.eq(job))
+    .execute(c))?;
     Ok(())
 }
 

@@ -327,6 +327,7 @@ mail-reset-required-subject = Ein neues Passwort ist nötig
 mail-reset-required-lead = Am { $when } hat die Administration verlangt, dass Sie ein neues Passwort setzen.
 mail-reset-required-next = Melden Sie sich an wie immer, dann werden Sie danach gefragt. Dafür muss niemand Ihr altes oder neues Passwort kennen.
 mail-reset-required-by-mail = Ihr altes Passwort gilt nicht mehr. Ein neues legen Sie mit einem Link fest, der Ihnen geschickt wird; wenn keiner gekommen ist, wählen Sie „Passwort vergessen?“ bei der Anmeldung, wo es angeboten wird, oder bitten Sie um einen.
+mail-reset-required-first = Ihr Konto hat noch kein Passwort. Sie legen es mit einem Link fest, der Ihnen geschickt wird; wenn keiner gekommen ist, wählen Sie „Passwort vergessen?“ bei der Anmeldung, wo es angeboten wird, oder bitten Sie um einen.
 
 mail-action-waived-subject = Ein Schritt wurde Ihnen erlassen
 mail-action-waived-password = Am { $when } hat die Administration entschieden, dass Sie doch kein neues Passwort setzen müssen.

@@ -336,6 +336,7 @@ mail-reset-required-subject = A new password is needed
 mail-reset-required-lead = On { $when } an administrator asked that you set a new password.
 mail-reset-required-next = Sign in as you always do, and you will be asked for it. Nobody needs to know your old or new password for this.
 mail-reset-required-by-mail = Your old password no longer works. You set a new one by a link that is mailed to you; if none has come, choose “Forgot your password?” at the sign-in where it is offered, or ask for one.
+mail-reset-required-first = Your account has no password. You set one by a link that is mailed to you; if none has come, choose “Forgot your password?” at the sign-in where it is offered, or ask for one.
 
 mail-action-waived-subject = A step was lifted for you
 mail-action-waived-password = On { $when } an administrator decided that you need not set a new password after all.

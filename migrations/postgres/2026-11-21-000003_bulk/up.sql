@@ -13,7 +13,8 @@ CREATE TABLE cohort_jobs (
   created_at BIGINT NOT NULL,
   finished_at BIGINT,
   telling BOOLEAN NOT NULL,
-  told TEXT NOT NULL
+  told TEXT NOT NULL,
+  undone_by TEXT
 );
 CREATE INDEX cohort_jobs_realm ON cohort_jobs(realm_id);
 CREATE INDEX cohort_jobs_state ON cohort_jobs(state, lease_until);
@@ -34,6 +35,7 @@ CREATE TABLE cohort_before (
   since BIGINT NOT NULL,
   due_at BIGINT NOT NULL,
   reset_proof TEXT NOT NULL,
+  set_by_job TEXT,
   PRIMARY KEY (job_id, user_id, action)
 );
 CREATE INDEX cohort_before_user ON cohort_before(user_id);

@@ -178,6 +178,7 @@ CREATE TABLE required_actions (
   since BIGINT NOT NULL,
   due_at BIGINT NOT NULL,
   reset_proof TEXT NOT NULL,
+  set_by_job TEXT,
   PRIMARY KEY (user_id, action)
 );
 CREATE INDEX required_actions_action ON required_actions(action);

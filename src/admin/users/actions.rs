@@ -172,7 +172,12 @@ impl Plan {
         assignable(configured, &new)?;
         let anew = wanted.manner.changes_waiting()
             && (wanted.names_actions() || wanted.force_password_reset == Some(true));
-        let set = if anew { target.clone() } else { new };
+        let mut set = if anew { target.clone() } else { new };
+        // Asked for by itself, and not in a copy that was read and put back, it is asked for once more.
+        let asked_again = wanted.force_password_reset == Some(true) && !wanted.names_actions();
+        if flagged && asked_again && !anew {
+            set.push(update_password::NAME.to_owned());
+        }
         let take = waiting
             .iter()
             .filter(|name| !target.contains(name))
@@ -190,7 +195,8 @@ impl Plan {
         self.take.iter().any(|name| name == update_password::NAME)
     }
 
-    /// Sets and takes; ends sessions where that is meant. Answers what is news to the person.
+    /// Sets and takes; ends sessions where that is meant. Answers what is news to the person. What an order for many
+    /// people sets carries its job, so that its undo knows it again.
     ///
     /// # Errors
     /// The database fails.
@@ -199,6 +205,7 @@ impl Plan {
         tx: &mut Tx<'_>,
         entropy: &Entropy,
         user: &UserId,
+        job: Option<&str>,
     ) -> Result<Done, StoreError> {
         let mut done = Done::default();
         for action in &self.take {
@@ -211,12 +218,16 @@ impl Plan {
         for action in &self.set {
             let row = rows.iter().find(|row| row.action == *action);
             if row.is_some() && !self.manner.changes_waiting() {
+                waiting::claim(tx, user, action, job)?;
                 continue;
             }
             // Loosening is a way of taking, and whatever takes the reset ends what was issued before it.
             ends |=
                 action == update_password::NAME && row.is_some_and(|row| self.manner.loosens(row));
-            let setting = self.manner.setting(row);
+            let setting = Setting {
+                job,
+                ..self.manner.setting(row)
+            };
             if action == update_password::NAME {
                 done.demanded = Some(setting.reset_proof);
             }
@@ -267,6 +278,7 @@ mod tests {
             (&[][..], json!({}), &[][..], &[][..]),
             (&[], json!({ "forcePasswordReset": true }), &[up], &[]),
             (&[up], json!({ "forcePasswordReset": false }), &[], &[up]),
+            (&[up], json!({ "forcePasswordReset": true }), &[up], &[]),
             (&[up], json!({ "requiredActions": [] }), &[], &[up]),
             (&[up], json!({ "requiredActions": [up] }), &[], &[]),
             // A copy that was read and written back with one of the two changed.
@@ -341,6 +353,7 @@ mod tests {
             since: Timestamp::from_seconds(5),
             due_at: Timestamp::from_seconds(10),
             reset_proof: ResetProof::Mailbox,
+            set_by_job: None,
         };
         let noted = Manner {
             reason: Some("again".to_owned()),

@@ -50,7 +50,7 @@ pub fn update(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         Some(typed) => after_password(context, &before, &wanted, typed.temporary)?,
         None => plan,
     };
-    let mut done = plan.carry_out(context.tx, &context.engine.entropy, &before.id)?;
+    let mut done = plan.carry_out(context.tx, &context.engine.entropy, &before.id, None)?;
     end_what_is_over(context, (&before, &after), &wanted)?;
     // One mail says both; and where only a mailed link sets a new password, the temporary one is no news.
     match (&typed, done.demanded) {

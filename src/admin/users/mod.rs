@@ -167,7 +167,7 @@ pub fn create(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
         password::store(context, ask, &user.id, &typed)?;
     }
     // Nothing of this is news to somebody who has only just come to be here.
-    plan.carry_out(context.tx, &context.engine.entropy, &user.id)?;
+    plan.carry_out(context.tx, &context.engine.entropy, &user.id, None)?;
     notices::warn_if_unsendable(context, &plan);
     links::instruct(context, &user, &sent)?;
     let event = context

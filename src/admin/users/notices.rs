@@ -44,14 +44,15 @@ pub fn of_actions(
     done: &Done,
 ) -> Result<(), AdminError> {
     let when = context.tx.now()?;
-    for purpose in news(done, when) {
+    let has_password =
+        done.demanded.is_some() && credential::password(context.tx, &user.id)?.is_some();
+    for purpose in news(done, has_password, when) {
         tell(context, user, &purpose, Reach::One)?;
     }
     Ok(())
 }
 
-/// As [`of_actions`], for work that no request waits for, on somebody whose former addresses are known: of what was done
-/// then, told now. Answers the mails.
+/// Tells [`news`], for work that no request waits for, to somebody whose former addresses are known. Answers the mails.
 ///
 /// # Errors
 /// The database fails.
@@ -59,31 +60,29 @@ pub fn of_order(
     tx: &mut Tx<'_>,
     at: (&Engine, &RealmConfig),
     (user, former): (&User, &[String]),
-    done: &Done,
-    (then, now): (Timestamp, Timestamp),
+    news: &[Purpose],
+    now: Timestamp,
 ) -> Result<Vec<OutboxId>, StoreError> {
     let mut mails = Vec::new();
-    for purpose in news(done, then) {
+    for purpose in news {
         let reach = (Reach::Many, now);
-        mails.extend(notices::deliver_to(
-            tx,
-            at,
-            (user, former),
-            &purpose,
-            reach,
-        )?);
+        mails.extend(notices::deliver_to(tx, at, (user, former), purpose, reach)?);
     }
     Ok(mails)
 }
 
-/// What there is to tell.
-fn news(done: &Done, when: Timestamp) -> Vec<Purpose> {
+/// What there is to tell of what was done at that time, to somebody who has a password or has none.
+pub(super) fn news(done: &Done, has_password: bool, when: Timestamp) -> Vec<Purpose> {
     let waived = done.waived.iter().cloned();
     let mut news: Vec<Purpose> = waived
         .map(|action| Purpose::ActionWaived { action, when })
         .collect();
     if let Some(proof) = done.demanded {
-        news.push(Purpose::PasswordResetRequired { when, proof });
+        news.push(Purpose::PasswordResetRequired {
+            when,
+            proof,
+            has_password,
+        });
     }
     news
 }

@@ -62,6 +62,7 @@ pub fn content(purpose: &str, about: About<'_>) -> Option<Content> {
         (None, "password-reset-required") => Matter::PasswordResetRequired {
             when,
             proof: ResetProof::Password,
+            has_password: true,
         },
         (None, "action-waived") => Matter::ActionWaived {
             action: "UPDATE_PASSWORD".to_owned(),

@@ -27,10 +27,17 @@ pub(super) fn purposes() -> Vec<Purpose> {
         Purpose::PasswordResetRequired {
             when: WHEN,
             proof: ResetProof::Password,
+            has_password: true,
+        },
+        Purpose::PasswordResetRequired {
+            when: WHEN,
+            proof: ResetProof::Password,
+            has_password: false,
         },
         Purpose::PasswordResetRequired {
             when: WHEN,
             proof: ResetProof::Mailbox,
+            has_password: true,
         },
         waived("UPDATE_PASSWORD"),
         waived("VERIFY_EMAIL"),

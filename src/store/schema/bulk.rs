@@ -18,6 +18,7 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
         telling -> Bool,
         told -> Text,
+        undone_by -> Nullable<Text>,
     }
 }
 
@@ -38,6 +39,7 @@ diesel::table! {
         since -> BigInt,
         due_at -> BigInt,
         reset_proof -> Text,
+        set_by_job -> Nullable<Text>,
     }
 }
 

@@ -14,6 +14,7 @@ mod pace;
 mod reminders;
 mod retention;
 mod terminal;
+mod undo;
 mod ways;
 
 use std::time::Duration;

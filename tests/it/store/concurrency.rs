@@ -235,6 +235,7 @@ fn forced_reset(at: Timestamp) -> WaitingAction {
         since: at,
         due_at: at,
         reset_proof: ResetProof::Password,
+        set_by_job: None,
     }
 }
 

@@ -204,6 +204,7 @@ fn apply(tx: &mut Tx<'_>, realm: &RealmId, op: &Op) -> Result<String, StoreError
                     } else {
                         ResetProof::Password
                     },
+                    set_by_job: None,
                 };
                 format!("{:?}", waiting::put(tx, &user.id, &waiting)?)
             }

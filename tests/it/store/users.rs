@@ -266,6 +266,7 @@ fn action(name: &str, at: Timestamp) -> WaitingAction {
         since: at,
         due_at: at,
         reset_proof: ResetProof::Password,
+        set_by_job: None,
     }
 }
 

@@ -29,10 +29,17 @@ fn purposes() -> Vec<Purpose> {
         Purpose::PasswordResetRequired {
             when: WHEN,
             proof: ResetProof::Password,
+            has_password: true,
+        },
+        Purpose::PasswordResetRequired {
+            when: WHEN,
+            proof: ResetProof::Password,
+            has_password: false,
         },
         Purpose::PasswordResetRequired {
             when: WHEN,
             proof: ResetProof::Mailbox,
+            has_password: true,
         },
         Purpose::ActionWaived {
             action: "UPDATE_PASSWORD".into(),

@@ -3,26 +3,25 @@
 //! Runs in the transaction in which the job's place moves on. People on whom nothing of the order waits yet are done
 //! together; the others one by one, by the same code that an order for one person uses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::order::{self, Task};
 use super::rows::{self, Job};
-use crate::action::assign;
+use super::undo::{self, Changed};
 use crate::action::kinds::update_password;
-use crate::admin::users::actions::{Manner, Plan};
-use crate::kernel::{Entropy, Timestamp, UserId};
+use crate::admin::users::actions::Plan;
+use crate::kernel::{Entropy, UserId};
 use crate::oidc::catalog::RealmConfig;
 use crate::oidc::engine::Engine;
 use crate::session;
 use crate::store::schema::{cohort_before, cohort_people, events, required_actions, users};
-use crate::store::{StoreError, Tx, corrupt, db};
+use crate::store::{StoreError, Tx, db};
 use crate::user;
 use crate::user::AuthEpoch;
 use crate::user::search;
-use crate::user::waiting::{self, ResetProof, WaitingAction};
 
 /// So many people are changed in one transaction: few enough that a sign-in waits for milliseconds.
 pub const SIZE: i64 = 1000;
@@ -68,14 +67,17 @@ pub fn next(
     lock(tx, &ids)?;
     let entropy = &engine.entropy;
     match &job.order.task {
-        Task::Change(plan) => change(tx, entropy, (job, plan), &ids)?,
-        Task::Undo {
-            job: undone,
-            at,
-            plan,
-        } => undo(tx, entropy, (undone, *at, plan), &ids)?,
+        Task::Change(plan) => {
+            change(tx, entropy, (job, plan), &ids)?;
+            audit(tx, job, (&Changed::by(plan), &ids))?;
+        }
+        Task::Undo { job: undone, plan } => {
+            let all = undo::undo(tx, entropy, (&job.id, undone, plan), &ids)?;
+            for (changed, ids) in &all {
+                audit(tx, job, (changed, ids))?;
+            }
+        }
     }
-    audit(tx, job, &ids)?;
     Ok(Some(Chunk {
         place: last.as_str().to_owned(),
         done: i64::try_from(ids.len()).unwrap_or(i64::MAX),
@@ -117,6 +119,7 @@ fn change(
             required_actions::since,
             required_actions::due_at,
             required_actions::reset_proof,
+            required_actions::set_by_job,
         ))
         .insert_into(cohort_before::table)
         .into_columns((
@@ -128,6 +131,7 @@ fn change(
             cohort_before::since,
             cohort_before::due_at,
             cohort_before::reset_proof,
+            cohort_before::set_by_job,
         ))
         .execute(c))?;
     let waiting: Vec<UserId> = db!(tx, |c| required_actions::table
@@ -138,9 +142,9 @@ fn change(
         .load(c))?;
     let waiting: BTreeSet<UserId> = waiting.into_iter().collect();
     let fresh: Vec<&UserId> = ids.iter().filter(|id| !waiting.contains(id)).collect();
-    set_on_all(tx, entropy, plan, &fresh)?;
+    set_on_all(tx, entropy, (job, plan), &fresh)?;
     for id in &waiting {
-        plan.carry_out(tx, entropy, id)?;
+        plan.carry_out(tx, entropy, id, Some(&job.id))?;
     }
     Ok(())
 }
@@ -149,7 +153,7 @@ fn change(
 fn set_on_all(
     tx: &mut Tx<'_>,
     entropy: &Entropy,
-    plan: &Plan,
+    (job, plan): (&Job, &Plan),
     ids: &[&UserId],
 ) -> Result<(), StoreError> {
     let now = tx.now()?;
@@ -166,6 +170,7 @@ fn set_on_all(
                 now.micros().into_sql::<BigInt>(),
                 due_at.micros().into_sql::<BigInt>(),
                 setting.reset_proof.as_str().into_sql::<Text>(),
+                Some(job.id.as_str()).into_sql::<Nullable<Text>>(),
             ))
             .insert_into(required_actions::table)
             .into_columns((
@@ -176,6 +181,7 @@ fn set_on_all(
                 required_actions::since,
                 required_actions::due_at,
                 required_actions::reset_proof,
+                required_actions::set_by_job,
             ))
             .execute(c))?;
         // As for one person: what is due later leaves the tokens of today alone.
@@ -199,100 +205,18 @@ fn set_on_all(
     Ok(())
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = cohort_before)]
-struct BeforeRow {
-    user_id: UserId,
-    action: String,
-    source: String,
-    reason: Option<String>,
-    since: Timestamp,
-    due_at: Timestamp,
-    reset_proof: String,
-}
-
-/// Puts back what waited before the order.
-fn undo(
+/// One event for each person, so that their history tells what was done to them.
+fn audit(
     tx: &mut Tx<'_>,
-    entropy: &Entropy,
-    (job, at, plan): (&str, Timestamp, &Plan),
-    ids: &[UserId],
+    job: &Job,
+    (changed, ids): (&Changed, &[UserId]),
 ) -> Result<(), StoreError> {
-    let rows: Vec<BeforeRow> = db!(tx, |c| cohort_before::table
-        .filter(cohort_before::job_id.eq(job))
-        .filter(cohort_before::user_id.eq_any(ids))
-        .select(BeforeRow::as_select())
-        .load(c))?;
-    let mut before: BTreeMap<UserId, Vec<WaitingAction>> = BTreeMap::new();
-    for row in rows {
-        let reset_proof = ResetProof::parse(&row.reset_proof)
-            .ok_or_else(|| corrupt("cohort_before", "reset_proof", job, &row.reset_proof))?;
-        before.entry(row.user_id).or_default().push(WaitingAction {
-            action: row.action,
-            source: row.source,
-            reason: row.reason,
-            since: row.since,
-            due_at: row.due_at,
-            reset_proof,
-        });
-    }
-    for id in ids {
-        let waited = before.remove(id).unwrap_or_default();
-        undo_one(tx, entropy, (id, at, plan), &waited)?;
-    }
-    Ok(())
-}
-
-fn undo_one(
-    tx: &mut Tx<'_>,
-    entropy: &Entropy,
-    (id, at, plan): (&UserId, Timestamp, &Plan),
-    waited: &[WaitingAction],
-) -> Result<(), StoreError> {
-    let waits = waiting::of_user(tx, id)?;
-    for action in &plan.set {
-        let Some(row) = waits.iter().find(|row| row.action == *action) else {
-            continue; // They have done it, or somebody has taken it.
-        };
-        match waited.iter().find(|old| old.action == *action) {
-            Some(old) => {
-                let back = Manner {
-                    due_at: Some(old.due_at),
-                    reset_proof: Some(old.reset_proof),
-                    ..Manner::default()
-                };
-                waiting::put(tx, id, old)?;
-                if action == update_password::NAME && back.loosens(row) {
-                    assign::end_everything(tx, id, entropy)?;
-                }
-            }
-            None if row.since >= at && row.source == "admin" => {
-                assign::waive(tx, id, action, entropy)?;
-            }
-            None => {}
-        }
-    }
-    for old in waited.iter().filter(|old| plan.take.contains(&old.action)) {
-        if !waits.iter().any(|row| row.action == old.action) {
-            waiting::put(tx, id, old)?;
-            if old.action == update_password::NAME {
-                let now = tx.now()?;
-                user::not_before::flag(tx, &[id], now)?;
-                if old.due_at <= now {
-                    user::not_before::raise(tx, &[id], now)?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// One event for each person, so that their history tells of it.
-fn audit(tx: &mut Tx<'_>, job: &Job, ids: &[UserId]) -> Result<(), StoreError> {
     let now = tx.now()?;
     let event = job
         .order
-        .event(&job.realm_id, "ADMIN_USER_REQUIRED_ACTIONS", &job.id);
+        .event(&job.realm_id, "ADMIN_USER_REQUIRED_ACTIONS", &job.id)
+        .detail("set", changed.set.clone())
+        .detail("taken", changed.taken.clone());
     let details = serde_json::Value::Object(event.details).to_string();
     let own = format!("{}/", job.id);
     metrics::counter!("idp_events_total", "kind" => event.kind).increment(ids.len() as u64);

@@ -11,6 +11,7 @@ pub mod cleaner;
 pub mod order;
 pub mod rows;
 pub mod tell;
+mod undo;
 pub mod work;
 
 use serde_json::{Value, json};
@@ -202,35 +203,34 @@ pub fn cancel(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     Ok(Reply::NoContent)
 }
 
-/// `POST /jobs/{job}/undo`: puts back what waited before, where nothing else has happened to it since.
+/// `POST /jobs/{job}/undo`: puts back what waited before, where nobody has asked for something else since.
 ///
 /// # Errors
-/// The caller may not, there is no such job, or it still runs.
+/// The caller may not, there is no such job, it still runs, or it was undone already.
 pub fn undo(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     context.require(&["manage-users"])?;
-    let job = find(context, ask)?;
+    let undone = find(context, ask)?;
     let now = context.tx.now()?;
-    if !cleaner::is_kept(&job, now) {
+    if !cleaner::is_kept(&undone, now) {
         return Err(AdminError::Conflict(
             "What was before this order is kept for 90 days after its end, which are over: order the opposite".into(),
         ));
     }
-    let Task::Change(plan) = job.order.task else {
+    let Task::Change(plan) = undone.order.task.clone() else {
         return Err(AdminError::Bad(
             "An undo cannot be undone: order the change again".into(),
         ));
     };
-    if matches!(job.state, State::Queued | State::Running) {
+    if matches!(undone.state, State::Queued | State::Running) {
         return Err(AdminError::Conflict(
             "The job still runs: cancel it first".into(),
         ));
     }
-    let mut audience = job.order.audience;
+    let mut audience = undone.order.audience.clone();
     audience.without_ids.clear();
     let order = Order {
         task: Task::Undo {
-            job: job.id,
-            at: job.created_at,
+            job: undone.id.clone(),
             plan,
         },
         audience,
@@ -242,6 +242,11 @@ pub fn undo(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     let realm = context.config.realm.id.clone();
     let count = rows::count_people(context.tx, &order.task)?;
     let mut job = Job::new(&context.engine.entropy, &realm, order, (count, 0), now);
+    if !rows::begin_undo(context.tx, &undone, &job.id)? {
+        return Err(AdminError::Conflict(
+            "This order was undone already, or its undo still runs: what waits now was asked for by others. Order the change that you want".into(),
+        ));
+    }
     rows::insert(context.tx, &job)?;
     let event = job
         .order
@@ -262,6 +267,7 @@ pub fn undo(context: &mut Context<'_, '_>, ask: &Ask) -> Outcome {
     job.state = State::Done;
     job.finished_at = Some(now);
     rows::update(context.tx, &job)?;
+    tell::step(context.tx, engine, &job.id)?;
     Ok(Reply::Json(json!({ "id": job.id, "count": job.done })))
 }
 
@@ -285,6 +291,9 @@ fn show(job: &Job) -> Value {
     });
     if let (Task::Undo { job, .. }, Some(fields)) = (&job.order.task, shown.as_object_mut()) {
         fields.insert("undoes".into(), json!(job));
+    }
+    if let (Some(by), Some(fields)) = (&job.undone_by, shown.as_object_mut()) {
+        fields.insert("undoneBy".into(), json!(by));
     }
     shown
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::admin::caller;
 use crate::admin::powers::Powers;
 use crate::admin::users::actions::Plan;
-use crate::kernel::{RealmId, RoleId, Timestamp, UserId};
+use crate::kernel::{RealmId, RoleId, UserId};
 use crate::oidc::catalog::RealmConfig;
 use crate::store::events::Event;
 use crate::store::{StoreError, Tx};
@@ -57,8 +57,6 @@ pub enum Task {
     Undo {
         /// Its job.
         job: String,
-        /// When it was given.
-        at: Timestamp,
         /// What it changed.
         plan: Plan,
     },
@@ -113,14 +111,24 @@ pub struct Order {
 }
 
 impl Order {
-    /// An audit event about the order.
+    /// An audit event about the order. An undo takes what was set and sets what was taken.
     pub fn event(&self, realm: &RealmId, kind: &'static str, job: &str) -> Event {
-        let plan = self.task.plan();
-        let event = Event::new(realm, kind)
+        let (plan, undoes) = match &self.task {
+            Task::Change(plan) => (plan, None),
+            Task::Undo { plan, job } => (plan, Some(job)),
+        };
+        let (set, taken) = match undoes {
+            None => (&plan.set, &plan.take),
+            Some(_) => (&plan.take, &plan.set),
+        };
+        let mut event = Event::new(realm, kind)
             .detail("job", job)
-            .detail("set", plan.set.clone())
-            .detail("taken", plan.take.clone())
+            .detail("set", set.clone())
+            .detail("taken", taken.clone())
             .detail("reason", self.reason.clone().unwrap_or_default());
+        if let Some(undone) = undoes {
+            event = event.detail("undoes", undone.as_str());
+        }
         match &self.author {
             Author::Host => event.detail("command", "host"),
             Author::Administrator {

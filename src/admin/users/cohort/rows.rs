@@ -78,6 +78,8 @@ pub struct Job {
     pub telling: bool,
     /// The last id that was told.
     pub told: String,
+    /// The job that undoes it, or has.
+    pub undone_by: Option<String>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -96,6 +98,7 @@ struct JobRow {
     finished_at: Option<Timestamp>,
     telling: bool,
     told: String,
+    undone_by: Option<String>,
 }
 
 impl TryFrom<JobRow> for Job {
@@ -122,6 +125,7 @@ impl TryFrom<JobRow> for Job {
             finished_at: row.finished_at,
             telling: row.telling,
             told: row.told,
+            undone_by: row.undone_by,
         })
     }
 }
@@ -139,8 +143,9 @@ impl Job {
             id: entropy.uuid(now),
             realm_id: realm.clone(),
             state: State::Queued,
-            telling: matches!(order.task, Task::Change(_)) && order.tells == Tells::Everybody,
+            telling: order.tells == Tells::Everybody,
             told: String::new(),
+            undone_by: None,
             order,
             total,
             done: 0,
@@ -246,6 +251,32 @@ pub fn cancel(tx: &mut Tx<'_>, id: &str) -> Result<bool, StoreError> {
         cohort_jobs::state.eq(State::Cancelled.as_str()),
         cohort_jobs::finished_at.eq(now),
     ))
+    .execute(c))?;
+    Ok(changed == 1)
+}
+
+/// Notes which job undoes this one. `false`: another one has done so, or is about to; one that was stopped or has
+/// failed leaves its rest to the next.
+///
+/// # Errors
+/// The database fails.
+pub(super) fn begin_undo(tx: &mut Tx<'_>, job: &Job, by: &str) -> Result<bool, StoreError> {
+    let former = job.undone_by.as_deref();
+    if let Some(former) = former {
+        let known = by_id(tx, &job.realm_id, former)?;
+        if !known.is_some_and(|of| matches!(of.state, State::Cancelled | State::Failed)) {
+            return Ok(false);
+        }
+    }
+    let unchanged = cohort_jobs::undone_by
+        .is_null()
+        .or(cohort_jobs::undone_by.eq(former.unwrap_or_default()));
+    let changed = db!(tx, |c| diesel::update(
+        cohort_jobs::table
+            .filter(cohort_jobs::id.eq(&job.id))
+            .filter(unchanged)
+    )
+    .set(cohort_jobs::undone_by.eq(by))
     .execute(c))?;
     Ok(changed == 1)
 }

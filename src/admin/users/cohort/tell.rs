@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use super::order::{Task, Tells};
 use super::rows::{self, Job};
 use crate::action::kinds::update_password;
-use crate::admin::users::actions::{Done, Plan};
+use crate::admin::users::actions::Done;
 use crate::admin::users::notices;
 use crate::kernel::{RealmId, UserId};
 use crate::mail::outbox::batch;
@@ -146,15 +146,12 @@ fn tell(
     (job, people): (&Job, &[UserId]),
     (batch, room): (&str, i64),
 ) -> Result<Told, StoreError> {
-    let Task::Change(plan) = &job.order.task else {
-        let last = people.last().cloned();
-        return Ok(Told { last, mails: 0 });
-    };
     let now = tx.now()?;
     let ids: Vec<&UserId> = people.iter().collect();
     let waited = before(tx, &job.id, people)?;
     let waits = waiting(tx, people)?;
     let users = user::bulk::by_ids(tx, &ids)?;
+    let with_password = user::bulk::with_password(tx, &ids)?;
     let mut former = user::bulk::former_addresses(tx, &ids, now)?;
     let mut told = Told {
         last: None,
@@ -165,9 +162,12 @@ fn tell(
             break;
         }
         told.last = Some(id.clone());
-        let Some(user) = users.get(id) else { continue };
+        // Whoever is switched off can do nothing that a notice could say.
+        let Some(user) = users.get(id).filter(|user| user.enabled) else {
+            continue;
+        };
         let done = news(
-            plan,
+            &job.order.task,
             waited.get(id).unwrap_or(&BTreeSet::new()),
             waits.get(id).unwrap_or(&BTreeMap::new()),
         );
@@ -179,8 +179,8 @@ fn tell(
                 ..user.clone()
             },
         };
-        let when = (job.created_at, now);
-        for mail in notices::of_order(tx, at, (&user, &former), &done, when)? {
+        let news = notices::news(&done, with_password.contains(id), job.created_at);
+        for mail in notices::of_order(tx, at, (&user, &former), &news, now)? {
             batch::join(tx, &mail, batch, None)?;
             told.mails = told.mails.saturating_add(1);
         }
@@ -193,18 +193,27 @@ type Waiting = BTreeMap<String, ResetProof>;
 
 /// What the order did to somebody on whom these actions waited before it, as far as it holds with these that wait now.
 /// Who can set the password is told as it is now: a stricter demand that waited before the order is not softened by it.
-fn news(plan: &Plan, before: &BTreeSet<String>, now: &Waiting) -> Done {
+/// What an undo has ended or put back to what it was is all that is kept as having waited before it.
+fn news(task: &Task, before: &BTreeSet<String>, now: &Waiting) -> Done {
     let reset = update_password::NAME;
-    let ordered = plan.set.iter().any(|action| action == reset);
-    let is_new = !before.contains(reset) || plan.manner.changes_waiting();
+    let names = |actions: &[String]| actions.iter().any(|action| action == reset);
+    let is_news = match task {
+        Task::Change(plan) => {
+            names(&plan.set) && (!before.contains(reset) || plan.manner.changes_waiting())
+        }
+        Task::Undo { plan, .. } => names(&plan.take) || before.contains(reset),
+    };
+    let taken = match task {
+        Task::Change(plan) => &plan.take,
+        Task::Undo { plan, .. } => &plan.set,
+    };
     Done {
-        waived: plan
-            .take
+        waived: taken
             .iter()
             .filter(|action| before.contains(*action) && !now.contains_key(*action))
             .cloned()
             .collect(),
-        demanded: now.get(reset).copied().filter(|_| ordered && is_new),
+        demanded: now.get(reset).copied().filter(|_| is_news),
     }
 }
 
@@ -248,7 +257,7 @@ fn waiting(tx: &mut Tx<'_>, people: &[UserId]) -> Result<BTreeMap<UserId, Waitin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::users::actions::Manner;
+    use crate::admin::users::actions::{Manner, Plan};
 
     const RESET: &str = update_password::NAME;
     const TERMS: &str = "TERMS_AND_CONDITIONS";
@@ -264,13 +273,18 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn what_is_no_news_or_no_longer_true_is_not_told() {
-        let plan = Plan {
+    fn plan() -> Plan {
+        Plan {
             set: vec![RESET.to_owned()],
             take: vec![TERMS.to_owned()],
             manner: Manner::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_no_news_or_no_longer_true_is_not_told() {
+        let plan = plan();
+        let order = Task::Change(plan.clone());
         for (before, now, demanded, waived) in [
             (&[][..], &[RESET][..], true, &[][..]),
             (&[TERMS], &[RESET], true, &[TERMS]),
@@ -280,19 +294,38 @@ mod tests {
             (&[], &[], false, &[]),
             (&[TERMS], &[TERMS], false, &[]),
         ] {
-            let done = news(&plan, &set(before), &waits(now, ResetProof::Password));
+            let done = news(&order, &set(before), &waits(now, ResetProof::Password));
             assert_eq!(done.demanded.is_some(), demanded, "{before:?} {now:?}");
             assert_eq!(done.waived, waived, "{before:?} {now:?}");
         }
-        let noted = Plan {
+        let noted = Task::Change(Plan {
             manner: Manner {
                 reason: Some("a leak".to_owned()),
                 ..Manner::default()
             },
             ..plan
-        };
+        });
         let stricter = waits(&[RESET], ResetProof::Mailbox);
         let told = news(&noted, &set(&[RESET]), &stricter).demanded;
         assert_eq!(told, Some(ResetProof::Mailbox), "as it is, not as ordered");
+    }
+
+    #[test]
+    fn an_undo_tells_what_it_has_ended_and_what_it_has_put_back() {
+        let undo = Task::Undo {
+            job: "order".to_owned(),
+            plan: plan(),
+        };
+        for (ended, now, demanded, waived) in [
+            (&[RESET][..], &[][..], false, &[RESET][..]),
+            // The terms that the order had taken are back.
+            (&[RESET], &[TERMS], false, &[RESET]),
+            // A milder demand is back, or somebody has asked anew before it could be told.
+            (&[RESET], &[RESET], true, &[]),
+        ] {
+            let done = news(&undo, &set(ended), &waits(now, ResetProof::Password));
+            assert_eq!(done.demanded.is_some(), demanded, "{ended:?} {now:?}");
+            assert_eq!(done.waived, waived, "{ended:?} {now:?}");
+        }
     }
 }
