@@ -124,6 +124,7 @@ pub fn importer(engine: &Engine) -> import::run::Importer {
         store: engine.store.clone(),
         hasher: engine.hasher.clone(),
         entropy: engine.entropy,
+        mailer: engine.mailer.clone(),
         rights: None,
     }
 }

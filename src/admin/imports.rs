@@ -191,9 +191,10 @@ fn same(earlier: &Job, options: &Options, digest: &str) -> Result<(), AdminError
 }
 
 /// The parameters of an import.
-const PARAMETERS: [&str; 7] = [
+const PARAMETERS: [&str; 8] = [
     "format",
     "ifExists",
+    "overwritePasswords",
     "dryRun",
     "requirePasswordReset",
     "preRegister",
@@ -221,6 +222,12 @@ fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Or
         })?,
     };
     let flag = |name: &str| Ok::<_, AdminError>(ask.switch(name)?.unwrap_or(false));
+    let overwrite_passwords = flag("overwritePasswords")?;
+    if overwrite_passwords && if_exists != IfExists::Update {
+        return Err(AdminError::Bad(
+            "overwritePasswords has a meaning with ifExists=update alone".into(),
+        ));
+    }
     let create_missing = flag("createMissing")?;
     if create_missing {
         // It makes roles too.
@@ -247,6 +254,7 @@ fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Or
             require_password_reset: flag("requirePasswordReset")?,
             pre_register: flag("preRegister")?,
             allow_shared_passwords: flag("allowSharedPasswords")?,
+            overwrite_passwords,
             create_missing,
             roles: Some(roles),
         },

@@ -15,6 +15,7 @@ use crate::admin::users::cohort::rows::{self, Job, State};
 use crate::admin::users::cohort::work;
 use crate::kernel::{Entropy, RealmId};
 use crate::link;
+use crate::mail::Failure as Refusal;
 use crate::store::events::{self, Event};
 use crate::store::{Store, StoreError, Tx, dialect};
 use crate::user::audience::Audience;
@@ -23,6 +24,27 @@ use crate::user::waiting::ResetProof;
 
 /// What `--compromised` means.
 const REASON: &str = "compromised";
+
+/// Tries the way out of the realm's mail before anything is ended: whoever is shut out needs a mail that can leave.
+pub(super) fn try_mail(desk: &Desk, runtime: &SystemRunner) -> Result<(), Failure> {
+    let (realm, server) = (&desk.realm, &desk.engine.public_url);
+    let Err(failure) = runtime.block_on(desk.engine.mailer.probe(realm)) else {
+        return Ok(());
+    };
+    let why = match failure {
+        Refusal::Server(trouble, why) => format!("{trouble}: {why}"),
+        Refusal::Later(why) | Refusal::Refused(why) | Refusal::Unknown(why) => why,
+        Refusal::NotPermitted => "it was not asked".to_owned(),
+    };
+    let name = &realm.name;
+    Err(Failure::failed(format!(
+        "the mail server of realm {name} cannot be used ({why}), so no password was ended and nobody was mailed: \
+         people would be shut out without a way back in. Mend the mail server; this tries it:\n\n  \
+         vestibule doctor --realm {name} --mail ADDRESS\n\nTo end passwords without any mail:\n\n  \
+         POST {server}/admin/realms/{name}/users/required-actions\n  \
+         {{\"filter\": {{…}}, \"add\": [\"UPDATE_PASSWORD\"], \"compromised\": true}}\n"
+    )))
+}
 
 /// Ends the old passwords and all sessions of an audience, and answers the job that has done so. Ctrl-C stops it
 /// between two chunks, and then this fails: `again` is the command that would go on.

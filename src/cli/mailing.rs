@@ -3,15 +3,12 @@
 //! They make a campaign as the admin API does, and help to send it; a server that runs beside them does its part. So
 //! whatever ends this process, the campaign is in the database and can go on.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::following::{follow, interrupts, report};
-use super::output::{self, Format, say};
-use super::{Failure, boot, ending, print_links, runtime};
+use super::output::Format;
+use super::{Failure, asking, boot, ending, print_links, runtime};
 use crate::admin::users::cohort;
 use crate::campaign::samples::{self, Sample};
 use crate::campaign::{Kind, Settings, orders};
@@ -79,7 +76,7 @@ struct MailingManner {
     /// Only counts, and shows one mail where mails would go.
     #[arg(long)]
     dry_run: bool,
-    /// Asks nothing: for scripts.
+    /// Asks nothing before many are mailed or get a link: for scripts.
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -164,6 +161,9 @@ pub(super) fn pre_register(config: &Config, arguments: &PreRegister) -> Result<(
         return if arguments.manner.dry_run {
             print_links::count(&desk, &audience, format)
         } else {
+            if arguments.all_without_password && !arguments.manner.yes {
+                asking::before_links(print_links::eligible(&desk, &audience)?)?;
+            }
             print_links::print(&desk, &audience, format)
         };
     }
@@ -183,7 +183,6 @@ impl MailingManner {
         for (option, given) in [
             ("--message", self.message.is_some()),
             ("--rate", self.rate.is_some()),
-            ("--yes", self.yes),
         ] {
             if given {
                 return Err(Failure::usage(format!(
@@ -274,15 +273,22 @@ impl Desk {
         }
         let (total, samples) = self.preview(kind, &settings)?;
         if manner.dry_run {
-            return show_preview(total, &samples, manner.format);
+            return asking::show_preview(total, &samples, manner.format);
         }
         if total == 0 {
             return Err(Failure::failed("there is nobody to mail"));
         }
-        if many && !manner.yes {
-            ask(total, samples.first())?;
-        }
         let runtime = runtime()?;
+        if settings.ends_passwords {
+            ending::try_mail(self, &runtime)?;
+        }
+        if many && !manner.yes {
+            let unreachable = settings
+                .ends_passwords
+                .then(|| self.without_address(&settings.audience))
+                .transpose()?;
+            asking::before_mails(total, unreachable, samples.first())?;
+        }
         // One listener from here on, so that no Ctrl-C falls between two parts of the work.
         let mut interrupts = runtime.block_on(async { interrupts() })?;
         let ended = if settings.ends_passwords {
@@ -322,6 +328,20 @@ impl Desk {
         report(&self.engine.store, &shown, manner.format)
     }
 
+    /// How many of them have no address.
+    fn without_address(&self, audience: &Audience) -> Result<i64, Failure> {
+        let audience = Audience {
+            has_address: Some(false),
+            ..audience.clone()
+        };
+        let id = &self.realm.id;
+        let counted = self
+            .engine
+            .store
+            .read(|tx| search::count(tx, id, &audience));
+        counted.map_err(|error: StoreError| Failure::failed(error))
+    }
+
     fn preview(&self, kind: Kind, settings: &Settings) -> Result<(i64, Vec<Sample>), Failure> {
         let issuer = self.engine.issuer(&self.realm.name);
         let realm = &self.realm;
@@ -334,59 +354,6 @@ impl Desk {
                 Ok::<_, samples::SampleError>((total, samples))
             })
             .map_err(Failure::failed)
-    }
-}
-
-fn show_preview(total: i64, samples: &[Sample], format: Format) -> Result<(), Failure> {
-    if format.json {
-        return output::json(&json!({ "total": total, "samples": samples }));
-    }
-    let mut text = format!("{total} people would be mailed.");
-    if let Some(sample) = samples.first() {
-        text.push('\n');
-        text.push_str(&sample_text(sample));
-    }
-    output::text(&text)
-}
-
-fn sample_text(sample: &Sample) -> String {
-    format!(
-        "\nTo: {} ({})\nSubject: {}\n\n{}",
-        sample.email, sample.locale, sample.subject, sample.text
-    )
-}
-
-/// Shows what would happen and asks. Without a terminal there is nobody to ask.
-fn ask(total: i64, sample: Option<&Sample>) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(Failure::usage(format!(
-            "{total} people would be mailed, and there is no terminal to ask at: --dry-run shows a mail, --yes sends"
-        )));
-    }
-    say(&format!("{total} people will be mailed."));
-    if let Some(sample) = sample {
-        say(&sample_text(sample));
-    }
-    say(
-        "People should know that this mail is coming. `-u` tries it on one person, such as yourself.",
-    );
-    let mut err = std::io::stderr().lock();
-    write!(err, "Mail {total} people? [y/N] ")
-        .and_then(|()| err.flush())
-        .map_err(Failure::failed)?;
-    drop(err);
-    let mut answer = String::new();
-    let read = std::io::stdin()
-        .read_line(&mut answer)
-        .map_err(Failure::failed)?;
-    if read == 0 {
-        // Ctrl-D leaves the cursor after the question.
-        say("");
-    }
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        Ok(())
-    } else {
-        Err(Failure::failed("nobody was mailed"))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 something failed or was refused, 2 wrong usage or configuration.
 
 mod admin;
+mod asking;
 mod boot;
 mod campaign;
 mod demo;

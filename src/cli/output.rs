@@ -113,6 +113,25 @@ pub(super) fn text(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Asks on stderr, and reads the answer from stdin: whether it is a yes.
+pub(super) fn agreed(question: &str) -> Result<bool, Failure> {
+    let (_, columns) = console::Term::stderr().size();
+    let mut err = std::io::stderr().lock();
+    write!(err, "{} ", fitted(question, usize::from(columns)))
+        .and_then(|()| err.flush())
+        .map_err(Failure::failed)?;
+    drop(err);
+    let mut answer = String::new();
+    let read = std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(Failure::failed)?;
+    if read == 0 {
+        // Ctrl-D leaves the cursor after the question.
+        say("");
+    }
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
 /// Prints a table.
 pub(super) fn rows<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
     let shown: Vec<[String; N]> = rows

@@ -15,8 +15,13 @@ use crate::user::{self, search};
 /// So many people are looked up at a time.
 const PORTION: i64 = 100;
 
-/// Counts who would get a link; nothing is made, and no link that was mailed ends.
-pub(super) fn count(desk: &Desk, audience: &Audience, format: Format) -> Result<(), Failure> {
+/// How many people would get a link.
+pub(super) fn eligible(desk: &Desk, audience: &Audience) -> Result<i64, Failure> {
+    totals(desk, audience).map(|(_, total)| total)
+}
+
+/// How many people are meant, and how many of them would get a link.
+fn totals(desk: &Desk, audience: &Audience) -> Result<(i64, i64), Failure> {
     let eligible = Audience {
         enabled: Some(true),
         has_password: Some(false),
@@ -29,7 +34,12 @@ pub(super) fn count(desk: &Desk, audience: &Audience, format: Format) -> Result<
             search::count(tx, id, &eligible)?,
         ))
     });
-    let (all, total) = counted.map_err(Failure::failed)?;
+    counted.map_err(Failure::failed)
+}
+
+/// Counts who would get a link; nothing is made, and no link that was mailed ends.
+pub(super) fn count(desk: &Desk, audience: &Audience, format: Format) -> Result<(), Failure> {
+    let (all, total) = totals(desk, audience)?;
     if format.json {
         output::json(&json!({ "total": total }))?;
     } else {

@@ -4,6 +4,8 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::output::say;
+
 /// Elsewhere than on a terminal a line is printed at each such part of the whole.
 const PARTS: u64 = 10;
 
@@ -67,6 +69,17 @@ impl Progress {
                 }
             }
             None => {}
+        }
+    }
+
+    /// Says something beside the bar; the bar shows whether the work rests meanwhile.
+    pub(super) fn say(&self, text: &str, rests: bool) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(if rests { "paused" } else { self.what });
+                bar.suspend(|| say(text));
+            }
+            None => say(text),
         }
     }
 

@@ -259,6 +259,7 @@ fn add_person(
             label: None,
             expires_at: Some(now.plus_seconds(-60)),
             created_at: now.plus_seconds(-15 * 24 * 3600),
+            imported_digest: None,
         };
         credential::set_password(tx, &user.id, &password)?;
         return assign::set(

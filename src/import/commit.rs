@@ -108,6 +108,7 @@ impl Work {
                         rules: &rules,
                         options: &options,
                         entropy: &entropy,
+                        mailer: &importer.mailer,
                         now: tx.now()?,
                         hashes: &hashes,
                     };

@@ -18,6 +18,7 @@ mod invite;
 pub mod jobs;
 mod keycloak;
 pub mod lease;
+mod passwords;
 mod plan;
 mod produce;
 pub mod run;
@@ -75,6 +76,9 @@ pub struct Options {
     pub pre_register: bool,
     /// One plain password may be that of more than three rows.
     pub allow_shared_passwords: bool,
+    /// A file's password also replaces one that was set here, and its owner is told. Never where only a mailed link
+    /// may set a new one.
+    pub overwrite_passwords: bool,
     /// Groups and roles that do not exist are made.
     pub create_missing: bool,
     /// The roles that whoever started the import may hand out; absent on the host's command line, which may all.

@@ -23,6 +23,7 @@ use super::seen::Seen;
 use super::verdicts;
 use super::{Counts, Options};
 use crate::kernel::{Entropy, RealmId, RoleId};
+use crate::mail::Mailer;
 use crate::password::Hasher;
 use crate::realm::{self, Realm, RequiredActionConfig};
 use crate::store::events::{self, Event};
@@ -51,6 +52,8 @@ pub struct Importer {
     pub hasher: Hasher,
     /// Randomness.
     pub entropy: Entropy,
+    /// Tells people whose own password a file replaces, and knows the master key.
+    pub mailer: Mailer,
     /// Who judges those who began a job over HTTP; absent on the host's command line, which may all.
     pub rights: Option<Rights>,
 }

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Options;
 use super::check::{NewPassword, Person, Rules};
 use super::draft::Problem;
+use super::passwords::Password;
 use super::plan::{Directory, Fate, Item, Refusal};
 use super::verdicts::{State, Verdict};
 use crate::action::assign::{self, Setting};
 use crate::action::kinds::update_password;
 use crate::group::{self, Group};
-use crate::kernel::{CredentialId, Entropy, GroupId, RoleId, Timestamp, UserId};
-use crate::oidc::provision;
+use crate::kernel::{Entropy, GroupId, RoleId, Timestamp, UserId};
+use crate::mail::Mailer;
 use crate::realm;
 use crate::role::{self, Role};
 use crate::store::dialect::{Lock, lock_user};
@@ -28,6 +29,7 @@ pub(super) struct Pen<'a> {
     pub(super) rules: &'a Rules,
     pub(super) options: &'a Options,
     pub(super) entropy: &'a Entropy,
+    pub(super) mailer: &'a Mailer,
     pub(super) now: Timestamp,
     /// The hashes of the plain passwords, by the number of their row.
     pub(super) hashes: &'a HashMap<i64, String>,
@@ -99,25 +101,30 @@ impl Pen<'_> {
         fate: Fate,
         batch: &mut Batch,
     ) -> Result<(State, Option<UserId>, Option<Problem>), StoreError> {
-        let note = self.note(person);
         match fate {
-            Fate::Create if self.options.dry_run => Ok((State::Accepted, None, note)),
-            Fate::Update(id) if self.options.dry_run => Ok((State::Updated, Some(id), note)),
             Fate::Create => {
-                let id = self.create((number, person), directory, batch);
-                Ok((State::Accepted, Some(id), note))
+                let id = (!self.options.dry_run)
+                    .then(|| self.create((number, person), directory, batch));
+                Ok((State::Accepted, id, self.note(person, Password::Taken)))
+            }
+            Fate::Update(id) if self.options.dry_run => {
+                let password = self.password_of(tx, &id, person)?;
+                Ok((State::Updated, Some(id), self.note(person, password)))
             }
             Fate::Update(id) => Ok(match self.update(tx, &id, (number, person), directory)? {
-                Ok(()) => (State::Updated, Some(id), note),
+                Ok(password) => (State::Updated, Some(id), self.note(person, password)),
                 Err(problem) => (State::Rejected, None, Some(problem)),
             }),
         }
     }
 
     /// What the report says of a row although it is taken.
-    fn note(&self, person: &Person) -> Option<Problem> {
+    fn note(&self, person: &Person, password: Password) -> Option<Problem> {
         let mut notes = person.notes.clone();
+        let taken = password.is_taken();
+        notes.extend(password.note());
         if let NewPassword::Stored { hash, .. } = &person.password
+            && taken
             && let Some(weakness) = crate::password::PasswordHash::parse(hash)
                 .ok()
                 .and_then(|hash| hash.weakness())
@@ -127,7 +134,8 @@ impl Pen<'_> {
                 format!("is weak ({weakness}); it is replaced at the first sign-in"),
             ));
         }
-        let gated = self.options.require_password_reset || self.is_temporary(person);
+        let gated =
+            self.options.require_password_reset || (taken && person.password.is_temporary());
         if gated && self.rules.reset_is_off() {
             notes.push(Problem::of(
                 "requiredActions",
@@ -150,27 +158,6 @@ impl Pen<'_> {
                 ..first
             }
         })
-    }
-
-    fn is_temporary(&self, person: &Person) -> bool {
-        matches!(
-            person.password,
-            NewPassword::Plain {
-                temporary: true,
-                ..
-            } | NewPassword::Stored {
-                temporary: true,
-                ..
-            }
-        )
-    }
-
-    fn hash<'p>(&'p self, number: i64, person: &'p Person) -> Option<&'p str> {
-        match &person.password {
-            NewPassword::None => None,
-            NewPassword::Plain { .. } => self.hashes.get(&number).map(String::as_str),
-            NewPassword::Stored { hash, .. } => Some(hash),
-        }
     }
 
     fn create(
@@ -210,19 +197,8 @@ impl Pen<'_> {
             created_at: person.created_at.unwrap_or(self.now),
         });
         if let Some(hash) = self.hash(number, person) {
-            let lifespan = self.rules.realm.temporary_password_lifespan();
-            batch.passwords.push((
-                id.clone(),
-                StoredPassword {
-                    id: CredentialId::new(self.entropy.uuid(self.now)),
-                    secret: hash.to_owned(),
-                    label: None,
-                    expires_at: lifespan
-                        .filter(|_| self.is_temporary(person))
-                        .map(|seconds| self.now.plus_seconds(seconds)),
-                    created_at: self.now,
-                },
-            ));
+            let stored = self.stored(hash, person.password.is_temporary());
+            batch.passwords.push((id.clone(), stored));
         }
         batch
             .actions
@@ -259,7 +235,7 @@ impl Pen<'_> {
                 });
             }
         };
-        if self.is_temporary(person) {
+        if person.password.is_temporary() {
             add(update_password::NAME, "temporary-password");
         }
         if self.options.require_password_reset {
@@ -282,7 +258,7 @@ impl Pen<'_> {
         id: &UserId,
         (number, person): (i64, &Person),
         directory: &Directory,
-    ) -> Result<Result<(), Problem>, StoreError> {
+    ) -> Result<Result<Password, Problem>, StoreError> {
         lock_user(tx, id, Lock::Update)?;
         let Some(before) = user::rows::by_id(tx, id)? else {
             return Ok(Err(Problem::of(
@@ -306,9 +282,9 @@ impl Pen<'_> {
                 format!("User exists with same {field}"),
             )));
         }
-        if let Some(hash) = self.hash(number, person) {
-            let secret = (hash, None, self.is_temporary(person));
-            provision::set_password_by_admin(tx, self.entropy, realm, id, secret)?;
+        let password = self.password_of(tx, id, person)?;
+        if let Some(hash) = self.hash(number, person).filter(|_| password.is_taken()) {
+            self.set_password(tx, id, (hash, person.password.is_temporary()))?;
         }
         let reset = self
             .options
@@ -325,6 +301,9 @@ impl Pen<'_> {
         if moved || (before.enabled && !after.enabled) {
             assign::end_everything(tx, id, self.entropy)?;
         }
+        if let Password::Overwrites(_) = password {
+            self.tell_owner(tx, &after, person.password.is_temporary())?;
+        }
         for role in person.roles.iter().filter_map(|role| directory.role(role)) {
             role::rows::assign(tx, id, role)?;
         }
@@ -335,7 +314,7 @@ impl Pen<'_> {
         {
             group::rows::join(tx, id, group)?;
         }
-        Ok(Ok(()))
+        Ok(Ok(password))
     }
 
     fn changed(&self, before: &User, person: &Person) -> Result<User, Problem> {

@@ -190,6 +190,7 @@ pub(super) fn store(
         label: None,
         expires_at: None,
         created_at: now,
+        imported_digest: None,
     };
     credential::set_password(tx, user, &password)?;
     waiting::remove(tx, user, update_password::NAME)?;

@@ -8,7 +8,8 @@ use super::engine::Engine;
 use super::steps::Stage;
 use crate::kernel::Timestamp;
 use crate::link::not_me::{self, Notice};
-use crate::mail::{self, Message, OutboxId, Purpose, queue};
+use crate::mail::{self, Mailer, Message, OutboxId, Purpose, queue};
+use crate::realm::Realm;
 use crate::store::{StoreError, Tx};
 use crate::user::User;
 use crate::user::former::{self, Standing};
@@ -65,7 +66,22 @@ pub fn deliver(
     purpose: &Purpose,
     reach: Reach,
 ) -> Result<(), StoreError> {
-    if user.service_client.is_some() || !engine.mailer.is_configured(&config.realm) {
+    let at = (&engine.mailer, &config.realm, client_id);
+    deliver_by(tx, at, user, purpose, reach)
+}
+
+/// As [`deliver`], where there is no engine but its mail.
+///
+/// # Errors
+/// The database fails.
+pub fn deliver_by(
+    tx: &mut Tx<'_>,
+    (mailer, realm, client_id): (&Mailer, &Realm, Option<&str>),
+    user: &User,
+    purpose: &Purpose,
+    reach: Reach,
+) -> Result<(), StoreError> {
+    if user.service_client.is_some() || !mailer.is_configured(realm) {
         return Ok(());
     }
     let now = tx.now()?;
@@ -76,23 +92,17 @@ pub fn deliver(
     let silent: Vec<String> = silent.map(|known| known.email.clone()).collect();
     let former: Vec<String> = former.into_iter().map(|known| known.email).collect();
     for address in addresses(user, &former) {
-        let mail = send(
-            tx,
-            (engine, config),
-            (user, &address),
-            purpose,
-            (reach, now),
-        )?;
+        let mail = send(tx, (mailer, realm), (user, &address), purpose, (reach, now))?;
         let hears_only = user.email.as_ref() != Some(&address) && silent.contains(&address);
         if purpose.may_be_a_thiefs() && !hears_only {
             let notice = Notice {
-                realm: &config.realm,
+                realm,
                 user,
                 address: &address,
                 client_id,
                 mail: &mail,
             };
-            not_me::put_into(tx, engine.mailer.tools(), &notice)?;
+            not_me::put_into(tx, mailer.tools(), &notice)?;
         }
     }
     Ok(())
@@ -105,11 +115,12 @@ pub fn deliver(
 /// The database fails.
 pub fn deliver_to(
     tx: &mut Tx<'_>,
-    at: (&Engine, &RealmConfig),
+    (engine, config): (&Engine, &RealmConfig),
     (user, former): (&User, &[String]),
     purpose: &Purpose,
     (reach, now): (Reach, Timestamp),
 ) -> Result<Vec<OutboxId>, StoreError> {
+    let at = (&engine.mailer, &config.realm);
     let mut mails = Vec::new();
     for address in addresses(user, former) {
         mails.push(send(tx, at, (user, &address), purpose, (reach, now))?);
@@ -123,11 +134,12 @@ pub fn deliver_to(
 /// The database fails.
 pub(super) fn tell_others(
     tx: &mut Tx<'_>,
-    at: (&Engine, &RealmConfig),
+    (engine, config): (&Engine, &RealmConfig),
     (user, former): (&User, &[String]),
     spared: Option<&str>,
     purpose: &Purpose,
 ) -> Result<(), StoreError> {
+    let at = (&engine.mailer, &config.realm);
     let now = tx.now()?;
     for address in addresses(user, former) {
         if spared.map(name_key) != Some(name_key(&address)) {
@@ -148,7 +160,7 @@ fn addresses(user: &User, former: &[String]) -> Vec<String> {
 
 fn send(
     tx: &mut Tx<'_>,
-    (engine, config): (&Engine, &RealmConfig),
+    (mailer, realm): (&Mailer, &Realm),
     (user, address): (&User, &str),
     purpose: &Purpose,
     (reach, now): (Reach, Timestamp),
@@ -156,12 +168,12 @@ fn send(
     let message = Message {
         bulk: reach == Reach::Many,
         ..Message::notice(
-            (&config.realm.id, &user.id),
+            (&realm.id, &user.id),
             address,
             purpose.clone(),
-            mail::language_of(&config.realm, user),
+            mail::language_of(realm, user),
             now,
         )
     };
-    queue(tx, engine.mailer.tools(), &message)
+    queue(tx, mailer.tools(), &message)
 }

@@ -170,6 +170,7 @@ diesel::table! {
         secret -> Text,
         expires_at -> Nullable<BigInt>,
         created_at -> BigInt,
+        imported_digest -> Nullable<Text>,
     }
 }
 

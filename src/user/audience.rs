@@ -112,6 +112,8 @@ pub struct Audience {
     pub never_signed_in: Option<bool>,
     /// Whether they have a password.
     pub has_password: Option<bool>,
+    /// Whether they have an address.
+    pub has_address: Option<bool>,
     /// To whom one of these roles is mapped directly.
     pub roles: Option<Vec<RoleId>>,
     /// Nobody to whom one of these roles is mapped directly.

@@ -113,6 +113,7 @@ struct NewPassword<'a> {
     secret: &'a str,
     expires_at: Option<Timestamp>,
     created_at: Timestamp,
+    imported_digest: Option<&'a str>,
 }
 
 /// Stores the passwords of new people.
@@ -134,6 +135,7 @@ pub fn insert_passwords(
                 secret: &password.secret,
                 expires_at: password.expires_at,
                 created_at: password.created_at,
+                imported_digest: password.imported_digest.as_deref(),
             })
             .collect();
         db!(tx, |c| diesel::insert_into(credentials::table)

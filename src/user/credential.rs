@@ -20,6 +20,9 @@ pub struct StoredPassword {
     pub expires_at: Option<Timestamp>,
     /// When it was set.
     pub created_at: Timestamp,
+    /// The digest of the hash in the file that it was imported from; absent where it was set here, by the person or an
+    /// administrator. A hash with today's parameters keeps it.
+    pub imported_digest: Option<String>,
 }
 
 /// The user's password.
@@ -68,6 +71,7 @@ pub fn set_password(
             credentials::secret.eq(&new.secret),
             credentials::expires_at.eq(new.expires_at),
             credentials::created_at.eq(new.created_at),
+            credentials::imported_digest.eq(&new.imported_digest),
         ))
         .execute(c))?;
     Ok(())

@@ -150,7 +150,9 @@ CREATE TABLE credentials (
   label TEXT,
   secret TEXT NOT NULL,
   expires_at BIGINT,
-  created_at BIGINT NOT NULL
+  created_at BIGINT NOT NULL,
+  -- Of which hash in an imported file this is: a keyed digest. Without one the password was set here.
+  imported_digest TEXT
 );
 CREATE INDEX credentials_user ON credentials(user_id, kind);
 CREATE UNIQUE INDEX credentials_password ON credentials(user_id) WHERE kind = 'password';

@@ -60,6 +60,9 @@ pub(in crate::cli) struct Arguments {
     /// Takes one plain password that more than three rows share.
     #[arg(long)]
     allow_shared_passwords: bool,
+    /// With `--if-exists update`: a password of the file also replaces one that was set here, and its owner is told.
+    #[arg(long)]
+    overwrite_passwords: bool,
     /// Makes the groups and realm roles that rows name and that do not exist.
     #[arg(long)]
     create_missing: bool,
@@ -76,6 +79,7 @@ impl Arguments {
             require_password_reset: self.require_password_reset,
             pre_register: self.pre_register,
             allow_shared_passwords: self.allow_shared_passwords,
+            overwrite_passwords: self.overwrite_passwords,
             create_missing: self.create_missing,
             // Whoever has the host may hand out every role.
             roles: None,
@@ -93,6 +97,11 @@ impl Source for OnDisk {
 }
 
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.overwrite_passwords && arguments.if_exists != "update" {
+        return Err(Failure::usage(
+            "--overwrite-passwords has a meaning with --if-exists update alone",
+        ));
+    }
     boot::logging_beside_a_bar(config)?;
     let digest = digest(&arguments.file)
         .map_err(|error| Failure::usage(format!("{}: {error}", arguments.file.display())))?;

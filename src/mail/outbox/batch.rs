@@ -97,6 +97,24 @@ pub fn open(tx: &mut Tx<'_>, batch: &str) -> Result<i64, StoreError> {
         .get_result(c))
 }
 
+/// When the first of the batch's mails is tried again, where each one that is open was refused for now.
+///
+/// # Errors
+/// The database fails.
+pub fn next_retry(tx: &mut Tx<'_>, batch: &str) -> Result<Option<Timestamp>, StoreError> {
+    let now = tx.now()?;
+    let refused: Vec<Timestamp> = db!(tx, |c| outbox::table
+        .filter(outbox::batch.eq(batch))
+        .filter(outbox::state.eq(State::Queued.as_str()))
+        .filter(outbox::attempts.gt(0))
+        .filter(outbox::not_before.gt(now))
+        .order(outbox::not_before)
+        .select(outbox::not_before)
+        .load(c))?;
+    let others = open(tx, batch)? > i64::try_from(refused.len()).unwrap_or(i64::MAX);
+    Ok(refused.first().copied().filter(|_| !others))
+}
+
 /// Sends every mail of the batch that is in doubt again, because a person said so. Answers how many.
 ///
 /// # Errors

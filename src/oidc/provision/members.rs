@@ -207,6 +207,7 @@ pub fn set_password_by_admin(
         label: label.map(str::to_owned),
         expires_at,
         created_at: now,
+        imported_digest: None,
     };
     credential::set_password(tx, user, &password)?;
     if temporary {

@@ -121,6 +121,11 @@ macro_rules! filtered {
             Some(false) => query = query.filter(not(exists(password()))),
             None => {}
         }
+        match filter.has_address {
+            Some(true) => query = query.filter(users::email.is_not_null()),
+            Some(false) => query = query.filter(users::email.is_null()),
+            None => {}
+        }
         // Links to set a password that nothing but time has ended, and those that live.
         let links_that = |live: bool| {
             links::table

@@ -205,7 +205,6 @@ fn a_dry_run_of_printed_links_makes_none_and_ends_none() {
     for idle in [
         &["--message", message.to_str().unwrap()][..],
         &["--rate", "20/s"],
-        &["--yes"],
     ] {
         let refused = with(&[&["--print-link"], idle].concat());
         refused.refused(2, &format!("{} has no effect beside --print-link", idle[0]));

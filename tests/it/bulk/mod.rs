@@ -11,6 +11,7 @@ mod invitations;
 mod kills;
 mod outcomes;
 mod pace;
+mod refusals;
 mod reminders;
 mod retention;
 mod terminal;

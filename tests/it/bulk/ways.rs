@@ -52,6 +52,7 @@ impl Way {
             Self::Import | Self::ImportTemporary => {
                 let options = Options {
                     if_exists: IfExists::Update,
+                    overwrite_passwords: true,
                     ..Options::default()
                 };
                 let temporary = matches!(self, Self::ImportTemporary);

@@ -277,7 +277,8 @@ async fn whoever_manages_people_gains_nothing_by_an_import(app: TestApp) {
                 fine,realm-management:view-users,,\n\
                 boss,,a password of the clerk,false\n\
                 plain,,a password of the clerk,false\n";
-    let job = id(&post(&app, &clerk, "?ifExists=update", ("text/csv", text)).await);
+    let query = "?ifExists=update&overwritePasswords=true";
+    let job = id(&post(&app, &clerk, query, ("text/csv", text)).await);
     let done = over(&app, &clerk, &job).await;
     let (_, rows) = answer(request(&app, &clerk, Method::GET, &format!("/{job}/rows"))).await;
     // `view-users` is a power that the clerk does not have either.
@@ -312,6 +313,9 @@ async fn whoever_manages_people_gains_nothing_by_an_import(app: TestApp) {
             .0,
         403
     );
+    // Without an update there is nothing to overwrite.
+    let query = "?ifExists=skip&overwritePasswords=true";
+    assert_eq!(post(&app, &clerk, query, ("text/csv", text)).await.0, 400);
 }
 
 on_both!(a_large_packed_file_goes_through_and_one_can_be_cancelled);

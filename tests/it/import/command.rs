@@ -89,6 +89,7 @@ fn wrong_usage_says_what_to_do() {
     import(&place, &good, &["--resume"]).refused(2, "was stopped");
     import(&place, &good, &["--format", "xml"]).refused(2, "keycloak");
     import(&place, &good, &["--if-exists", "perhaps"]).refused(2, "update");
+    import(&place, &good, &["--overwrite-passwords"]).refused(2, "--if-exists update");
 }
 
 #[test]

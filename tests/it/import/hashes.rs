@@ -8,10 +8,10 @@ use super::import;
 use crate::support::app::{TestApp, User};
 use crate::support::database::on_both;
 
-const HARBOUR: &str = include_str!("files/harbour.json");
-const PASSWORDS: &str = include_str!("files/harbour-passwords.json");
+pub(super) const HARBOUR: &str = include_str!("files/harbour.json");
+pub(super) const PASSWORDS: &str = include_str!("files/harbour-passwords.json");
 
-fn user(app: &TestApp, username: &str) -> User {
+pub(super) fn user(app: &TestApp, username: &str) -> User {
     let id = app.sql(&format!(
         "SELECT id AS value FROM users WHERE username = '{username}'"
     ));

@@ -2,6 +2,7 @@
 //!
 //! Rows of the threat list are named in the doc comments of their tests.
 
+mod again;
 mod api;
 mod command;
 mod crash;

@@ -49,6 +49,7 @@ async fn uploaded(app: &TestApp, author: &User, (name, file): (&'static str, Str
         let harmless = graph.iter().filter(|role| role.client.is_none());
         let options = Options {
             if_exists: IfExists::Update,
+            overwrite_passwords: true,
             roles: Some(harmless.map(|role| role.id.clone()).collect()),
             ..Options::default()
         };

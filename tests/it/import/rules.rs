@@ -127,47 +127,6 @@ async fn who_is_there_already_is_refused_passed_over_or_changed(app: TestApp) {
     );
 }
 
-on_both!(an_update_ends_a_flag_only_by_a_password_that_is_no_secret_to_nobody_else);
-/// V178: a password set by an import takes the flag, and with it everything that was issued before.
-async fn an_update_ends_a_flag_only_by_a_password_that_is_no_secret_to_nobody_else(app: TestApp) {
-    let ada = app.user("ada").await;
-    let tokens = app.legacy.password_grant("ada", &ada.password).await;
-    app.force_password_reset(&ada).await;
-    let options = Options {
-        if_exists: IfExists::Update,
-        ..Options::default()
-    };
-    let named = import(&app, &options, "username,firstName\nada,Ada\n").await;
-    assert_eq!(named.count("updated"), 1);
-    assert_eq!(
-        app.waiting(&ada).await,
-        ["UPDATE_PASSWORD"],
-        "saying nothing takes nothing"
-    );
-    let set = import(
-        &app,
-        &options,
-        "username,password,temporary\nada,a passphrase of the file,false\n",
-    )
-    .await;
-    assert_eq!(set.count("updated"), 1, "{:?}", set.said());
-    assert!(app.waiting(&ada).await.is_empty());
-    assert_eq!(
-        app.legacy
-            .refresh(tokens.text("refresh_token"))
-            .await
-            .status,
-        400
-    );
-    assert_eq!(
-        app.legacy
-            .password_grant("ada", "a passphrase of the file")
-            .await
-            .status,
-        200
-    );
-}
-
 on_both!(groups_and_roles_are_made_where_that_is_asked_for);
 async fn groups_and_roles_are_made_where_that_is_asked_for(app: TestApp) {
     let text = "username,groups,roles\nada,/crew/night watch|crew,sailor\nbob,/crew,sailor|realm-management:view-users\n\

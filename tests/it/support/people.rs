@@ -161,6 +161,7 @@ impl<'a> UserBuilder<'a> {
                         label: None,
                         expires_at: Some(now.plus_seconds(-60)),
                         created_at: now.plus_seconds(-15 * 24 * 3600),
+                        imported_digest: None,
                     };
                     credential::set_password(tx, &new.id, &password)?;
                 }
