@@ -209,12 +209,6 @@ fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Or
         })?,
     };
     let flag = |name: &str| ask.flag(name).unwrap_or(false);
-    let overwrite_passwords = flag("overwritePasswords");
-    if overwrite_passwords && if_exists != IfExists::Update {
-        return Err(AdminError::Bad(
-            "overwritePasswords has a meaning with ifExists=update alone".into(),
-        ));
-    }
     let create_missing = flag("createMissing");
     if create_missing {
         // It makes roles too.
@@ -241,7 +235,9 @@ fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Or
             require_password_reset: flag("requirePasswordReset"),
             pre_register: flag("preRegister"),
             allow_shared_passwords: flag("allowSharedPasswords"),
-            overwrite_passwords,
+            overwrite_passwords: if_exists
+                .overwriting(flag("overwritePasswords"))
+                .map_err(|why| AdminError::Bad(why.into()))?,
             create_missing,
             roles: Some(roles),
         },
