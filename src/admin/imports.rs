@@ -13,13 +13,13 @@ use super::ask::{Ask, Page};
 use super::authors;
 use super::call::{Call, Context, Outcome, Reply};
 use super::error::AdminError;
-use super::powers::Powers;
+use super::import_options;
 use crate::import::jobs::{self, Job, NewJob, Source};
 use crate::import::lease;
 use crate::import::upload::{self, LONGEST_KEY, PIECE, Upload};
 use crate::import::verdicts::{self, State, Verdict};
-use crate::import::{Format, IfExists, Options};
-use crate::kernel::{ImportId, RoleId, UserId};
+use crate::import::{Format, Options};
+use crate::kernel::{ImportId, UserId};
 use crate::oidc::engine::Engine;
 use crate::web::spreadsheet;
 
@@ -190,74 +190,15 @@ fn same(earlier: &Job, options: &Options, digest: &str) -> Result<(), AdminError
     }
 }
 
-/// The parameters of an import.
-const PARAMETERS: [&str; 8] = [
-    "format",
-    "ifExists",
-    "overwritePasswords",
-    "dryRun",
-    "requirePasswordReset",
-    "preRegister",
-    "allowSharedPasswords",
-    "createMissing",
-];
-
 fn read(context: &mut Context<'_, '_>, ask: &Ask, headers: Headers) -> Result<Order, AdminError> {
-    ask.only(&PARAMETERS)?;
-    let named = ask
-        .text("format")
-        .map(|text| {
-            Format::parse(text).ok_or_else(|| {
-                AdminError::Bad(format!(
-                    "Unknown format {text:.32}: csv, ndjson, keycloak or auth0"
-                ))
-            })
-        })
-        .transpose()?;
-    let format = headers.format()?;
-    let if_exists = match ask.text("ifExists") {
-        None => IfExists::Fail,
-        Some(text) => IfExists::parse(text).ok_or_else(|| {
-            AdminError::Bad(format!("Unknown ifExists {text:.32}: skip, update or fail"))
-        })?,
-    };
-    let flag = |name: &str| Ok::<_, AdminError>(ask.switch(name)?.unwrap_or(false));
-    let overwrite_passwords = flag("overwritePasswords")?;
-    if overwrite_passwords && if_exists != IfExists::Update {
-        return Err(AdminError::Bad(
-            "overwritePasswords has a meaning with ifExists=update alone".into(),
-        ));
-    }
-    let create_missing = flag("createMissing")?;
-    if create_missing {
-        // It makes roles too.
-        context.require(&["manage-realm"])?;
-    }
-    let config = Arc::clone(&context.config);
-    let mine = |id: &RoleId| Powers::closed(&config, [id]).within(&context.caller.powers);
-    let roles = config
-        .roles
-        .iter()
-        .map(|role| role.id.clone())
-        .filter(mine)
-        .collect();
+    let options = import_options::read(context, ask, headers.format()?)?;
     let key = headers.key.transpose()?;
     let earlier = match &key {
-        Some(key) => jobs::by_key(context.tx, &config.realm.id, key)?,
+        Some(key) => jobs::by_key(context.tx, &context.config.realm.id, key)?,
         None => None,
     };
     Ok(Order {
-        options: Options {
-            format: named.or(format),
-            dry_run: flag("dryRun")?,
-            if_exists,
-            require_password_reset: flag("requirePasswordReset")?,
-            pre_register: flag("preRegister")?,
-            allow_shared_passwords: flag("allowSharedPasswords")?,
-            overwrite_passwords,
-            create_missing,
-            roles: Some(roles),
-        },
+        options,
         key,
         earlier,
     })

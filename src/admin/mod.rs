@@ -16,6 +16,7 @@ pub mod clients;
 pub mod composites;
 pub mod error;
 pub mod groups;
+pub mod import_options;
 pub mod import_rights;
 pub mod imports;
 pub mod json;

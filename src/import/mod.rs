@@ -58,6 +58,17 @@ impl IfExists {
             _ => None,
         }
     }
+
+    /// Whether passwords are overwritten that were set here, where that is asked for.
+    ///
+    /// # Errors
+    /// Nobody who is there already is changed at all.
+    pub fn overwriting(self, asked: bool) -> Result<bool, &'static str> {
+        if asked && self != Self::Update {
+            return Err("overwritePasswords has a meaning with ifExists=update alone");
+        }
+        Ok(asked)
+    }
 }
 
 /// How an import is meant. A job that is resumed goes by what it was begun with.
