@@ -33,7 +33,7 @@ pub(super) fn submitted(
     let asks_address = user.email.is_none() && engine.mailer.is_configured(&stage.config.realm);
     let (changed, address) = match posted(visit, user, asks_address) {
         Ok(posted) => posted,
-        Err(flash) => return refuse(tx, engine, visit, (stage, flash)),
+        Err(flash) => return refuse(tx, engine, visit, (stage, *flash)),
     };
     if store(tx, stage, &changed)?.is_err() {
         return steps::go_on(tx, engine, visit, (stage, Where::Elsewhere));
@@ -141,8 +141,13 @@ fn proving(
     refuse(tx, engine, visit, (stage, flash))
 }
 
-/// The profile that was posted, and the address that was typed where one is asked for. A set address never changes here, whatever was posted (threat V187).
-fn posted(visit: &Visit, user: &User, asks_address: bool) -> Result<(User, Option<String>), Flash> {
+/// The profile that was posted, and the address that was typed where one is asked for. A set address never changes
+/// here, whatever was posted (threat V187).
+fn posted(
+    visit: &Visit,
+    user: &User,
+    asks_address: bool,
+) -> Result<(User, Option<String>), Box<Flash>> {
     let mut changed = user.clone();
     let mut address = None;
     let mut flash = Flash::default();
@@ -173,7 +178,7 @@ fn posted(visit: &Visit, user: &User, asks_address: bool) -> Result<(User, Optio
     for field in ["firstName", "lastName", "email"] {
         flash.fields.insert(field.to_owned(), typed(field));
     }
-    Err(flash)
+    Err(Box::new(flash))
 }
 
 /// The address that was posted, or the key of what is wrong with it.
