@@ -317,7 +317,8 @@ pub(super) fn go_on(
         stage.flow.flash.clone(),
     );
     let ended = stage.flow.finished_at.is_some();
-    if at == Where::Elsewhere && stage.flow.user_id.is_none() && stage.flow.flash.is_none() {
+    let is_nobodys = stage.flow.user_id.is_none() && stage.flow.flash.is_none();
+    if at == Where::Elsewhere && is_nobodys && visit.browser.session(&stage.cookies).is_some() {
         // A form that is not looked at any more. Who sent it is perhaps not whose session the browser has by now.
         stage.flow.flash = Some(Flash::notice("re-authenticate").tried_by(""));
     }

@@ -9,7 +9,7 @@ mod bulk;
 
 pub use bulk::{
     campaign_recipients, campaigns, cohort_before, cohort_jobs, cohort_people, groups, import_jobs,
-    import_pieces, import_rows, mail_paces, mail_templates, user_groups,
+    import_pieces, import_rows, mail_paces, mail_pauses, mail_templates, user_groups,
 };
 
 diesel::table! {
@@ -384,16 +384,6 @@ diesel::table! {
         expires_at -> BigInt,
         settled_at -> Nullable<BigInt>,
         batch -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    mail_pauses (realm_id) {
-        realm_id -> Text,
-        kind -> Text,
-        reason -> Text,
-        since -> BigInt,
-        probe_at -> BigInt,
     }
 }
 

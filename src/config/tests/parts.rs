@@ -203,7 +203,7 @@ fn levels_are_named_by_themselves_or_behind_a_module() {
         "off",
         "info,vestibule::mail=debug",
         "no_such_module=trace, error",
-        "[request{realm=demo,route=x}]=debug,info",
+        "[request{realm=demo}]=debug,info",
     ] {
         let config = loaded(env(&[("VESTIBULE_LOG", filter)]));
         assert_eq!(config.log.filter, filter);

@@ -79,6 +79,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    mail_pauses (realm_id) {
+        realm_id -> Text,
+        kind -> Text,
+        reason -> Text,
+        since -> BigInt,
+        probe_at -> BigInt,
+    }
+}
+
+diesel::table! {
     mail_paces (name) {
         name -> Text,
         batch -> Text,

@@ -10,9 +10,19 @@ use super::{call, operator};
 use crate::support::app::TestApp;
 use crate::support::database::on_both;
 
-/// Noon of the first of March 2020 (UTC), in seconds.
-const NOON: i64 = 1_583_064_000;
 const DAY: i64 = 86_400;
+
+/// Noon twenty days ago (UTC), in seconds: the day of the first event.
+fn noon(app: &TestApp) -> i64 {
+    let now = app.store().clock().now().seconds();
+    (now - now.rem_euclid(DAY)) + DAY / 2 - 20 * DAY
+}
+
+/// The date so many days after that of the first event.
+fn date(app: &TestApp, later: i64) -> String {
+    let at = chrono::DateTime::from_timestamp(noon(app) + later * DAY, 0);
+    at.expect("a time").format("%Y-%m-%d").to_string()
+}
 
 /// One event a day, by what tells them apart.
 const RECORDED: [(&str, &str, &str, &str); 4] = [
@@ -23,14 +33,15 @@ const RECORDED: [(&str, &str, &str, &str); 4] = [
 ];
 
 async fn record(app: &TestApp) {
-    app.tx(|tx| {
+    let noon = noon(app);
+    app.tx(move |tx| {
         let realm = realm::rows::by_name(tx, "t1")?.expect("realm t1");
         for (day, (kind, user, client, from)) in (0..).zip(RECORDED) {
             let event = Event::new(&realm.id, kind)
                 .user(&UserId::new(user))
                 .client(client)
                 .from(from);
-            let at = Timestamp::from_seconds(NOON + day * DAY);
+            let at = Timestamp::from_seconds(noon + day * DAY);
             events::record(tx, &Entropy, at, event)?;
         }
         Ok(())
@@ -42,14 +53,16 @@ on_both!(every_filter_of_the_events_filters);
 async fn every_filter_of_the_events_filters(app: TestApp) {
     record(&app).await;
     let admin = operator(&app).await;
+    let noon = noon(&app);
+    let (from, from_millis) = (date(&app, 2), (noon + 2 * DAY) * 1000);
     // The days of the events that are listed: 1 for the first.
     let days = async |query: &str| -> Vec<i64> {
-        let path = format!("/realms/t1/events?dateTo=2020-12-31&{query}");
+        let path = format!("/realms/t1/events?dateTo={}&{query}", date(&app, 8));
         let answer = call(&app, &admin, (&Method::GET, &path), None).await;
         assert_eq!(answer.status, 200, "{query}: {answer:?}");
         let list: Vec<Value> = serde_json::from_str(&answer.text).unwrap();
         list.iter()
-            .map(|event| (event["time"].as_i64().unwrap() / 1000 - NOON) / DAY + 1)
+            .map(|event| (event["time"].as_i64().unwrap() / 1000 - noon) / DAY + 1)
             .collect()
     };
     for (query, expected) in [
@@ -67,8 +80,8 @@ async fn every_filter_of_the_events_filters(app: TestApp) {
         ("user=u-ben", vec![4, 3]),
         ("ipAddress=192.0.2.1", vec![3, 1]),
         ("ipAddress=2001:db8::1", vec![4]),
-        ("dateFrom=2020-03-03", vec![4, 3]),
-        ("dateFrom=1583236800000", vec![4, 3]),
+        (&format!("dateFrom={from}"), vec![4, 3]),
+        (&format!("dateFrom={from_millis}"), vec![4, 3]),
         (
             "type=LOGIN&client=app&user=u-ann&ipAddress=192.0.2.1",
             vec![1],
@@ -78,12 +91,13 @@ async fn every_filter_of_the_events_filters(app: TestApp) {
     }
     for (until, expected) in [
         // The day itself is in it, and so is the millisecond.
-        ("2020-03-02", 2),
-        ("1583150400000", 2),
-        ("1583150399999", 1),
-        ("2020-02-29", 0),
+        (date(&app, 1), 2),
+        (((noon + DAY) * 1000).to_string(), 2),
+        (((noon + DAY) * 1000 - 1).to_string(), 1),
+        (date(&app, -1), 0),
     ] {
-        let path = format!("/realms/t1/events?dateFrom=2020-01-01&dateTo={until}");
+        let first = date(&app, -5);
+        let path = format!("/realms/t1/events?dateFrom={first}&dateTo={until}");
         let answer = call(&app, &admin, (&Method::GET, &path), None).await;
         let found = answer.json().as_array().map(Vec::len);
         assert_eq!(found, Some(expected), "{until}: {answer:?}");

@@ -97,6 +97,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "the id of a stored password",
     ),
     (
+        "src/oidc/once_more.rs",
+        "flow.browser_digest",
+        "a digest by which the database finds the flows of a browser",
+    ),
+    (
         "src/password/hash/foreign/forms.rs",
         "hash.bytes()",
         "a length",

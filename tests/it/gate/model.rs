@@ -449,7 +449,7 @@ async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
         for turn in 0..50 {
             shared.at = format!("seed {seed}, turn {turn}");
             let person = &people[Shared::pick(&mut dice, 2)];
-            match dice.up_to(11) {
+            match dice.up_to(16) {
                 0 => {
                     let mut cookies = shared.browser.cookies();
                     cookies.retain(|_, _| dice.up_to(2) == 0);
@@ -465,11 +465,11 @@ async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
                     let which = Shared::pick(&mut dice, shared.parked.len());
                     shared.return_to(which).await;
                 }
-                9 if !shared.waiting.is_empty() => {
+                9 | 11 | 13 | 15 if !shared.waiting.is_empty() => {
                     let which = Shared::pick(&mut dice, shared.waiting.len());
                     typed += i32::from(shared.type_into(which, person).await);
                 }
-                10 => {
+                10 | 12 | 14 => {
                     let rp = [&app.rp, &app.foreign][Shared::pick(&mut dice, 2)];
                     shared.leave_at_login(rp).await;
                 }

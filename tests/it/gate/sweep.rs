@@ -34,7 +34,12 @@ fn gives_nothing(status: u16, bearer: bool, (text, location): (&str, &str)) -> b
     let shown = PAGES
         .iter()
         .any(|page| text.contains(&format!("name=\"vestibule-page\" content=\"{page}\"")));
-    let back = status == 303 && location.ends_with(FORM);
+    let steps = [
+        "/login-actions/authenticate?",
+        "/login-actions/required-action?",
+    ];
+    let to_a_step = steps.iter().any(|step| location.contains(step));
+    let back = status == 303 && (location.ends_with(FORM) || to_a_step);
     status >= 400 || (!bearer && (status == 200 && shown || back))
 }
 

@@ -435,6 +435,8 @@ async fn each_does_once_what_it_is_for(mut scene: Scene) {
     form.fill("password", "the first passphrase of bob");
     scene.visitor.submit_form(form.clone(), Some("login")).await;
     assert!(scene.visitor.got_a_code(), "{}", scene.visitor);
+    // Sent once more it is judged by its password alone.
+    form.fill("password", "not the passphrase of bob");
     let again = scene
         .visitor
         .copy()

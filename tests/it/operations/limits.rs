@@ -329,7 +329,7 @@ fn marks(server: &Server<'_>) {
     assert!(!log.contains(secret) && !log.contains("forged"), "{log}");
     let line = log
         .lines()
-        .find(|line| line.contains(&id))
+        .find(|line| line.contains(&id) && line.contains("\"route\""))
         .expect("a line of the request");
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["route"], "/realms/{realm}/login-actions/authenticate");

@@ -177,7 +177,7 @@ async fn a_link_proves_its_person_when_the_password_is_set(app: TestApp) {
 }
 
 on_both!(somebody_else_cannot_take_over_a_fresh_sign_in);
-/// V093: the page knows whose session it asks about again.
+/// V093: whoever types another name and its password is that other person, and no session is made fresh by it.
 async fn somebody_else_cannot_take_over_a_fresh_sign_in(app: TestApp) {
     let bob = app.user("bob").await;
     let carol = app.user("carol").await;
@@ -186,13 +186,22 @@ async fn somebody_else_cannot_take_over_a_fresh_sign_in(app: TestApp) {
         .authorize_with(&app.rp, &[("prompt", "login")])
         .await
         .assert_page("login")
-        .sign_in_with(&carol, &carol.password)
+        .sign_in_with(&bob, &carol.password)
         .await
         .assert_page("login");
-    let arrival = browser.sign_in(&bob).await.assert_redirect_to(&app.rp);
+    let arrival = browser
+        .sign_in_with(&carol, &carol.password)
+        .await
+        .assert_redirect_to(&app.rp);
     assert_eq!(
         arrival.exchange().await.assert_tokens().subject,
-        bob.id.as_str()
+        carol.id.as_str()
+    );
+    let arrival = browser.authorize(&app.rp).await.assert_redirect_to(&app.rp);
+    assert_eq!(
+        arrival.exchange().await.assert_tokens().subject,
+        carol.id.as_str(),
+        "bob's session is over here"
     );
 }
 

@@ -4,7 +4,6 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use vestibule::kernel::Timestamp;
 
 use super::signed_in;
 use crate::support::app::TestApp;
@@ -43,14 +42,6 @@ async fn a_realm_says_which_key_its_tokens_are_verified_with(app: TestApp) {
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key)
         .verify(signed.as_bytes(), &signature)
         .expect("the realm's key");
-
-    app.change_realm(|realm| realm.not_before = Timestamp::from_seconds(1_700_000_000))
-        .await;
-    app.engine()
-        .catalog
-        .refresh(app.store())
-        .expect("a catalog");
-    assert_eq!(info(&app, "t1").await.1["tokens-not-before"], 1_700_000_000);
 
     let unknown = (404, json!({ "error": "Realm does not exist" }));
     assert_eq!(info(&app, "nope").await, unknown);
