@@ -427,7 +427,7 @@ on_both!(nobody_at_a_shared_browser_becomes_somebody_else);
 /// V108: two people take turns at one browser, sign out or do not, leave tabs before the terms and come back to them,
 /// lose cookies and get older ones back, type into sign-in pages that were left. Whoever typed the password is who the
 /// token is for; without one it is whose session the cookie is; a session that was signed out is nobody's, and so is a
-/// tab that was left before somebody signed out or somebody else signed in. Three walks of 50 turns, or 250 with
+/// tab that was left before somebody signed out or somebody else signed in. Three walks of 100 turns, or 250 with
 /// `VESTIBULE_SOAK=1`.
 async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
     let (mut came_back, mut typed) = (0, 0);
@@ -446,7 +446,7 @@ async fn nobody_at_a_shared_browser_becomes_somebody_else(app: TestApp) {
             waiting: Vec::new(),
             at: String::new(),
         };
-        for turn in 0..50 {
+        for turn in 0..100 {
             shared.at = format!("seed {seed}, turn {turn}");
             let person = &people[Shared::pick(&mut dice, 2)];
             match dice.up_to(16) {

@@ -121,7 +121,8 @@ impl Chromium {
             .find(Locator::Css("meta[name=vestibule-page]"))
             .await
         {
-            Ok(meta) => meta.attr("content").await.expect("an attribute"),
+            // A page that goes away meanwhile is none.
+            Ok(meta) => meta.attr("content").await.ok().flatten(),
             Err(error) if error.is_no_such_element() => None,
             Err(error) => panic!("page: {error}"),
         }

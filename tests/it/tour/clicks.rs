@@ -1,5 +1,7 @@
 //! A double click in a real browser: it drops the first answer, with the cookies in it, and shows the second one.
 
+use std::time::Duration;
+
 use crate::support::app::{TestApp, User};
 use crate::support::chromium::{Chromium, Options};
 
@@ -12,10 +14,31 @@ async fn signs_in(browser: &Chromium, app: &TestApp, user: &User) {
     browser.press_twice("#login").await;
 }
 
+/// Waits for the address bar of a browser that is on its way: a click by hand waits for no page.
 async fn is_in_the_app(browser: &Chromium, app: &TestApp) {
-    let url = browser.url().await;
+    let mut url = browser.url().await;
+    for _ in 0..100 {
+        if url.as_str().starts_with(&app.rp.redirect_uri) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        url = browser.url().await;
+    }
     assert!(url.as_str().starts_with(&app.rp.redirect_uri), "{url}");
     assert!(url.query().unwrap_or_default().contains("code="), "{url}");
+}
+
+async fn is_at_the_gate(browser: &Chromium) {
+    let mut page = browser.page().await;
+    for _ in 0..100 {
+        if page.as_deref() == Some("update-password") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        page = browser.page().await;
+    }
+    let text = browser.text().await;
+    assert_eq!(page.as_deref(), Some("update-password"), "{text}");
 }
 
 async fn browser(scripts: bool) -> Option<Chromium> {
@@ -41,9 +64,7 @@ async fn a_double_click_leads_where_one_click_leads() {
         let second = browser(scripts).await.expect("another browser");
         let alice = app.user("alice").force_password_reset().await;
         signs_in(&second, &app, &alice).await;
-        let page = second.page().await;
-        let text = second.text().await;
-        assert_eq!(page.as_deref(), Some("update-password"), "{text}");
+        is_at_the_gate(&second).await;
         second.fill("password-new", NEW).await;
         second.fill("password-confirm", NEW).await;
         second.press_twice("button[type=submit]").await;
