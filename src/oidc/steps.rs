@@ -318,7 +318,10 @@ pub(super) fn go_on(
     );
     let ended = stage.flow.finished_at.is_some();
     let is_nobodys = stage.flow.user_id.is_none() && stage.flow.flash.is_none();
-    if at == Where::Elsewhere && is_nobodys && visit.browser.session(&stage.cookies).is_some() {
+    // A remembered session comes back without the session's own cookie.
+    let may_have_a_session = visit.browser.session(&stage.cookies).is_some()
+        || visit.browser.remember(&stage.cookies).is_some();
+    if at == Where::Elsewhere && is_nobodys && may_have_a_session {
         // A form that is not looked at any more. Who sent it is perhaps not whose session the browser has by now.
         stage.flow.flash = Some(Flash::notice("re-authenticate").tried_by(""));
     }
